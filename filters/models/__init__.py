@@ -1,0 +1,1 @@
+"""Models that ship with the package, each with a notice or a card that says where it comes from."""

@@ -1,0 +1,52 @@
+"""The whole page of a run's config: sources to shards, and the training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pipelines import config_file, judge
+from pipelines.config import Config
+from pipelines.errors import ConfigError
+from pipelines.ingest.files import discover
+from pipelines.ingest.source import check_options, reader_class
+from pretrain.config import PretrainConfig
+from tokenizer.patterns import PATTERNS
+
+
+class RunConfig(Config):
+    """A run from sources to a trained model."""
+
+    pretrain: PretrainConfig | None = Field(None, description="the training run; left out, the run ends with shards")
+
+
+def load(path: str | Path) -> RunConfig:
+    """Read a config and check all that can be checked without Spark and without reading a text.
+
+    Raises ConfigError: unknown keys, wrong types, unknown signals, options and patterns.
+    """
+    config = config_file.load(path, RunConfig)
+    for i, source in enumerate(config.sources):
+        try:
+            check_options(source.format, source.options)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: sources.{i}.options: {error}") from error
+    try:
+        judge.check(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if config.tokenizer.pattern not in PATTERNS:
+        raise ConfigError(
+            f"{path}: tokenizer.pattern: no pattern is named {config.tokenizer.pattern!r}: {', '.join(PATTERNS)}"
+        )
+    return config
+
+
+def check_inputs(config: RunConfig) -> None:
+    """Raise ConfigError where a source's path matches nothing."""
+    for i, source in enumerate(config.sources):
+        try:
+            discover(source.paths, source.root, reader_class(source.format).suffixes)
+        except ConfigError as error:
+            raise ConfigError(f"sources.{i}.paths: {error}") from error

@@ -1,0 +1,18 @@
+"""Corpus to tokenizer and shards, as a Spark job: spark-submit jobs/pack.py --config CONFIG --output DIR.
+
+The stages before are brought up to date first, where they are not.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# spark-submit puts this file's folder on the path, not the repository that holds the packages.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from jobs.submit import main
+from pipelines import shard_stages, stages
+
+if __name__ == "__main__":
+    main({**stages.STEPS, **shard_stages.STEPS}, __doc__)

@@ -1,0 +1,134 @@
+"""The whole path in one process: the stages of `pipelines`, the training run and the report, and a summary of them."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jobs.config import RunConfig, check_inputs, load
+from pipelines import shard_stages, stages
+from pipelines.errors import ConfigError
+from pipelines.ledger import Ledger, read_stages
+from pipelines.run import Run, Step, check_stage, execute, output_of
+
+REPORT_VERSION = 1
+
+
+def run_stages(
+    config_path: Path,
+    output: str | None,
+    until: str | None = None,
+    master: str | None = None,
+    steps: dict[str, Step] | None = None,
+) -> dict[str, Any]:
+    """Run the stages that are not finished, in order, and return the summary of the output directory.
+
+    Raises ConfigError before Spark starts where the config is wrong, GristmillError where a check of a stage fails.
+    """
+    check_stage(until)
+    config = load(config_path)
+    check_inputs(config)
+    steps = STEPS if steps is None else steps
+    with Ledger(output_of(config, output)) as ledger:
+        write_text(ledger.output / "config.json", config.model_dump_json(indent=1))
+        run = Run(config, ledger, master, say)
+        try:
+            execute(run, steps, until)
+        finally:
+            run.stop_spark()
+        return summary(ledger.output)
+
+
+def judge_again(output: Path, config_path: Path, master: str | None = None) -> dict[str, Any]:
+    """Judge a finished run under another config. Raises ConfigError where the change needs an earlier stage."""
+    if not (output / "stages.json").is_file():
+        raise ConfigError(f"{output} is not the output directory of a run: it has no stages.json")
+    config = load(config_path)
+    with Ledger(output.absolute()) as ledger:
+        run = Run(config, ledger, master, say)
+        needed = stages.first_stage_changed(run)
+        if needed:
+            raise ConfigError(f"{config_path}: the change needs the stage `{needed}` again: use `gristmill run`")
+        run.prints = {name: ledger.stages[name]["fingerprint"] for name in ("ingest", "annotate", "match")}
+        try:
+            stages.judged(run)
+        finally:
+            run.stop_spark()
+        return summary(ledger.output)
+
+
+def pretrain(run: Run) -> None:
+    """shards/ to runs/NAME/, where the config has a training run."""
+    assert isinstance(run.config, RunConfig)
+    config = run.config.pretrain
+    if config is None:
+        return
+    from pretrain import train
+
+    told = config.model_dump(mode="json")
+    stage = run.stage("pretrain", config=told, code=[version("torch")])
+    if stage.is_fresh():
+        return
+    run.stop_spark()  # the JVM's memory is the model's now
+    if stage.entry.get("fingerprint") != stage.fingerprint:
+        stage.begin(folders=(f"runs/{config.name}",))
+    result = train.run(config, run.output / "shards", run.output / "tokenizer", run.output, _teller(run))
+    stage.finish({"name": config.name, **{k: v for k, v in result.items() if isinstance(v, int | float | str)}})
+
+
+def _teller(run: Run) -> Any:
+    """Turns the events of a training run into lines, one in fifty steps."""
+
+    def tell(event: dict[str, Any]) -> None:
+        if event["kind"] == "train" and event["step"] % 50 == 0:
+            speed = f"{event['tokens_per_second']:,.0f} tokens/s"
+            run.say(f"pretrain: step {event['step']:,}, loss {event['loss']:.3f}, {speed}")
+        elif event["kind"] == "evaluation":
+            run.say(f"pretrain: validation {event['bits_per_byte']:.3f} bits per byte")
+
+    return tell
+
+
+def report(run: Run) -> None:
+    """Everything to report/."""
+    from pipelines.report import write_report
+
+    finished = {name: entry.get("fingerprint") for name, entry in run.ledger.stages.items() if name != "report"}
+    stage = run.stage("report", inputs=finished, config={}, code=[REPORT_VERSION])
+    if stage.is_fresh():
+        return
+    for key in stage.begin():
+        staging = stage.staging()
+        write_report(run.output, staging / "report")
+        stage.commit(key, staging)
+    stage.finish()
+
+
+STEPS: dict[str, Step] = {**stages.STEPS, **shard_stages.STEPS, "pretrain": pretrain, "report": report}
+
+
+def summary(output: Path) -> dict[str, Any]:
+    """What came out, by the finished stages of an output directory."""
+    done = {name: entry.get("facts", {}) for name, entry in read_stages(output).items() if entry.get("finished")}
+    facts: dict[str, Any] = {"output": str(output)}
+    if "judge" in done:
+        rows = done["judge"]["funnel"].values()
+        for name in ("documents_in", "kept", "dropped", "errors"):
+            facts[name] = sum(row[name] for row in rows)
+    elif "ingest" in done:
+        facts["documents_in"] = sum(done["ingest"]["documents_in"].values())
+    if "pack" in done:
+        facts["tokens"], facts["shards"] = done["pack"]["tokens"], done["pack"]["files"]
+    if "pretrain" in done:
+        for name in ("validation_bits_per_byte", "unigram_bits_per_byte"):
+            facts[name] = done["pretrain"].get(name)
+    if "report" in done:
+        facts["report"] = str(output / "report" / "report.html")
+    return facts
+
+
+def say(line: str) -> None:
+    """A line of progress, on stderr: stdout is for results."""
+    print(line, file=sys.stderr, flush=True)

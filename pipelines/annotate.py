@@ -1,0 +1,171 @@
+"""Annotate: every document measured once, in one Arrow pass, into signals/, edits/ and sketches/.
+
+Line edits come first; every signal, the content hash, the MinHash signature and the shingle sketch are taken of the
+text that the edits leave. Nothing is decided here and no text is changed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from filters import content, edits, minhash
+from filters.batch import TextBatch
+from filters.family import Family
+from pipelines import datasets
+from pipelines.config import Config
+from pipelines.dedup.bands import binary
+from pipelines.errors import ConfigError
+from pipelines.sink import Transform, resolve
+
+VERSION = 1
+
+FAMILIES = {
+    "language": "filters.language:Language",
+    "quality": "filters.quality:Quality",
+    "repetition": "filters.repetition:Repetition",
+    "toxicity": "filters.toxicity:Toxicity",
+}
+
+
+def family_types(config: Config) -> dict[str, Any]:
+    """The classes of the configured families by name, not built yet: their `schema` and `version` are theirs.
+
+    Raises ConfigError for a family that cannot be found.
+    """
+    found = {}
+    for name in config.annotate.families:
+        path = FAMILIES.get(name, name)
+        if ":" not in path:
+            close = difflib.get_close_matches(name, FAMILIES, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"valid are: {', '.join(FAMILIES)}"
+            raise ConfigError(f"annotate.families: no family is named {name!r}; {hint}")
+        try:
+            family = resolve(path)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"annotate.families: cannot import {path}: {error}") from error
+        found[family.name] = family
+    for name in config.annotate.options:
+        if name not in found:
+            raise ConfigError(f"annotate.options.{name}: no such family in annotate.families ({', '.join(found)})")
+    for name in sorted({edit for names in edits_by_source(config).values() for edit in names}):
+        if name not in edits.EDITS:
+            close = difflib.get_close_matches(name, edits.EDITS, n=1, cutoff=0.0)
+            raise ConfigError(f"annotate.edits: no line edit is named {name!r}; did you mean {close[0]!r}?")
+    return found
+
+
+def edits_by_source(config: Config) -> dict[str, list[str]]:
+    """The line edits that apply to each source."""
+    by_kind = config.annotate.edits
+    return {
+        source.name: list(source.edits if source.edits is not None else by_kind.get(source.resolved_kind, []))
+        for source in config.sources
+    }
+
+
+def arguments(config: Config) -> dict[str, Any]:
+    """What `annotator` needs, as JSON: also the stage's part of the config in its fingerprint."""
+    return {
+        "families": {name: FAMILIES.get(name, name) for name in config.annotate.families},
+        "options": config.annotate.options,
+        "edits": edits_by_source(config),
+        "canonical": config.dedup.canonical,
+        "ngram": config.dedup.ngram,
+    }
+
+
+def versions(config: Config) -> dict[str, Any]:
+    """Versions of all that decides what is measured."""
+    return {
+        "annotate": VERSION,
+        "edits": edits.VERSION,
+        "content": content.VERSION,
+        "minhash": minhash.VERSION,
+        **{name: family.version for name, family in family_types(config).items()},
+    }
+
+
+def documents(spark: SparkSession, files: list[str]) -> DataFrame:
+    """doc_id, source, text and the file's name, of the documents that no gate stopped."""
+    frame = spark.read.schema(DOCUMENT_COLUMNS).parquet(*files)
+    return frame.where(F.col("text").isNotNull()).select(
+        "doc_id", "source", "text", F.col("_metadata.file_name").alias("part")
+    )
+
+
+DOCUMENT_COLUMNS = "doc_id string, source string, text string"
+
+
+def annotator(
+    families: dict[str, str],
+    options: dict[str, dict[str, Any]],
+    edits: dict[str, list[str]],
+    canonical: content.Canonical,
+    ngram: int,
+) -> Transform:
+    """The transform of the sink: a batch of documents (doc_id, source, text, part) to its annotations, by dataset."""
+    built: list[Family] = [resolve(path)(**options.get(name, {})) for name, path in families.items()]
+    cutters = {source: _edits.LineEdits(names) for source, names in edits.items() if names}
+
+    def annotate(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
+        ids = batch["doc_id"]
+        texts, edit_rows = _edit(batch, cutters)
+        view = TextBatch(texts)
+        written = {f"signals/{family.name}": _with_ids(ids, family(view)) for family in built}
+        hashes = content.content_hash(view, canonical=canonical)
+        signatures, sketches = _sketch(view, ngram)
+        written["edits"] = edit_rows
+        written["sketches"] = pa.RecordBatch.from_arrays(
+            [ids, hashes.cast(pa.binary()), signatures, sketches], schema=datasets.SKETCHES
+        )
+        return written
+
+    return annotate
+
+
+_edits = edits  # `annotator` takes a keyword of that name, which is a config's key
+
+
+def _edit(batch: pa.RecordBatch, cutters: dict[str, edits.LineEdits]) -> tuple[pa.Array, pa.RecordBatch]:
+    """The texts without the lines that edits cut, and the edits as rows."""
+    texts, sources = batch["text"], batch["source"].to_pylist()
+    changed: dict[int, str] = {}
+    rows: list[dict[str, Any]] = []
+    for source in sorted(set(sources) & set(cutters)):
+        for i, spans in cutters[source].find(texts).items():
+            if sources[i] != source:
+                continue
+            changed[i] = _edits.apply(texts[i].as_py(), spans)
+            shared = {"doc_id": batch["doc_id"][i].as_py(), "kind": "line", "part": batch["part"][i].as_py()}
+            rows.extend({**shared, **vars(span), "replacement": ""} for span in spans)
+    if changed:
+        texts = pa.array([changed.get(i, text) for i, text in enumerate(texts.to_pylist())], texts.type)
+    return texts, pa.RecordBatch.from_pylist(rows, schema=datasets.EDITS)
+
+
+def _sketch(batch: TextBatch, ngram: int) -> tuple[pa.Array, pa.Array]:
+    """Signatures (null where a text has no shingle) and shingle sketches, both as little-endian bytes."""
+    lists = minhash.sketches(batch, n=ngram)
+    offsets = lists.offsets.to_numpy()
+    values = pa.py_buffer(np.ascontiguousarray(lists.values.to_numpy()))
+    sketches = pa.Array.from_buffers(pa.binary(), len(lists), [None, pa.py_buffer(offsets * 4), values])
+    signatures = binary(minhash.signatures(batch, n=ngram).view(np.uint8).reshape(len(batch), -1))
+    return pc.if_else(pa.array(np.diff(offsets) > 0), signatures, None), sketches
+
+
+def _with_ids(ids: pa.Array, signals: pa.RecordBatch) -> pa.RecordBatch:
+    fields = [pa.field("doc_id", pa.string(), nullable=False), *signals.schema]
+    return pa.RecordBatch.from_arrays([ids, *signals.columns], schema=pa.schema(fields))
+
+
+def signal_files(output: Path, family: str) -> list[str]:
+    """The Parquet files of one family."""
+    return datasets.files(output, f"signals/{family}")

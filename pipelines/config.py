@@ -1,0 +1,228 @@
+"""The models of a run's config: one YAML page, validated before anything is read or started.
+
+Every model refuses unknown keys. `load` turns what Pydantic finds into messages that name the key's path and the
+nearest valid key. The pages' `pretrain` section is added by `jobs.config`, because pipelines know nothing of training.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipelines.errors import ConfigError
+
+Kind = Literal["web", "book", "code", "text"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+KIND_OF_FORMAT: dict[str, Kind] = {"warc": "web", "epub": "book", "code": "code"}
+
+
+class Model(BaseModel):
+    """Frozen, and refuses keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Model):
+    """One place that text comes from."""
+
+    name: Name = Field(description="the source's name: part of every document's id, a folder in corpus/")
+    format: str = Field(description="warc, text, epub, code, jsonl, parquet, or `module:Class` of a reader of your own")
+    paths: list[str] = Field(
+        min_length=1,
+        description="files, directories or globs, from the working directory; `~`, ${VAR}, ${VAR:-default} are expanded",
+    )
+    root: str | None = Field(None, description="ids use paths relative to this; by default the patterns' common parent")
+    kind: Kind | None = Field(None, description="which rule sets apply; by default what the format suggests")
+    rules: list[str] | None = Field(None, description="rule sets of this source, instead of those of its kind")
+    edits: list[str] | None = Field(None, description="line edits of this source, instead of those of its kind")
+    options: dict[str, Any] = Field({}, description="options of the format's reader, for example a table's columns")
+
+    @field_validator("format")
+    @classmethod
+    def _format_is_known(cls, value: str) -> str:
+        if ":" not in value and value not in FORMATS:
+            raise ValueError(f"unknown format {value!r}; {nearest(value, FORMATS)}")
+        return value
+
+    @field_validator("paths")
+    @classmethod
+    def _expand(cls, value: list[str]) -> list[str]:
+        return [expand(path) for path in value]
+
+    @property
+    def resolved_kind(self) -> Kind:
+        """The kind given, or the one that the format suggests."""
+        return self.kind or KIND_OF_FORMAT.get(self.format, "text")
+
+
+FORMATS = ("warc", "text", "epub", "code", "jsonl", "parquet")
+
+
+class Language(Model):
+    """The language rule: it runs before duplicates are matched."""
+
+    keep: list[str] = Field([], description="ISO 639-3 codes to keep; empty keeps all")
+    min_score: Share = Field(0.0, description="least score of the identified language")
+    kinds: list[Kind] = Field(["web", "text"], description="kinds of source that the rule is asked of")
+
+
+class Annotate(Model):
+    """What is measured on each document."""
+
+    families: list[str] = Field(
+        ["language", "quality", "repetition", "toxicity"],
+        description="signal families by name, or `module:Class` of one of your own",
+    )
+    options: dict[str, dict[str, Any]] = Field({}, description="keyword arguments of a family, by its name")
+    edits: dict[Kind, list[str]] = Field({}, description="line edits by kind of source: see filters/edits.py")
+
+
+class Dedup(Model):
+    """How documents are compared, and who of two duplicates stays."""
+
+    ngram: int = Field(5, ge=1, le=100, description="words in a shingle (characters where a script has no spaces)")
+    bands: int = Field(21, ge=1, description="bands of the signature; bands x rows <= 128")
+    rows: int = Field(6, ge=1, description="rows of a band")
+    threshold: Share = Field(0.8, description="least Jaccard similarity of two duplicates' shingle sketches")
+    canonical: Literal["folded", "as_is"] = Field("folded", description="form that the content hash is taken of")
+    bucket: int = Field(64, ge=2, description="documents of a bucket that are all compared with each other")
+    keep_order: list[str] = Field(
+        ["source_priority"],
+        description="who comes first: Spark SQL sort expressions over signals, `source_priority` (the sources' order), "
+        "`uri` and `meta`; then the smaller doc_id",
+    )
+
+    @model_validator(mode="after")
+    def _signature_is_long_enough(self) -> Dedup:
+        if self.bands * self.rows > 128:
+            raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has 128 values")
+        return self
+
+
+class Override(Model):
+    """Another predicate for one rule, everywhere or for some sources and languages."""
+
+    rule: str = Field(description="full name, SET.RULE")
+    predicate: str | None = Field(description="Spark SQL over signals, true = drop; null switches the rule off")
+    sources: list[str] = Field([], description="only these sources; empty = all")
+    languages: list[str] = Field([], description="only documents in these languages (ISO 639-3); empty = all")
+
+
+class Rules(Model):
+    """Which rules judge which documents."""
+
+    sets: dict[Kind, list[str]] = Field(
+        {
+            "web": ["gopher_quality", "gopher_repetition", "toxicity"],
+            "book": ["book"],
+            "code": ["code"],
+            "text": ["gopher_repetition", "toxicity"],
+        },
+        description="rule sets by kind of source: names in filters/rules, or paths of YAML files",
+    )
+    overrides: list[Override] = Field([], description="changes to single rules; the last that applies wins")
+    order: Literal["rules_first", "duplicates_first"] = Field(
+        "rules_first", description="rules_first: a document that a rule drops frees its duplicates"
+    )
+
+
+class Split(Model):
+    """Shares of groups (host, book, repository) that are held out."""
+
+    validation: Share = Field(0.02, description="share of groups in the validation split")
+    test: Share = Field(0.02, description="share of groups in the test split")
+
+
+class Tokenizer(Model):
+    """Byte-level BPE, trained on a sample of the training split."""
+
+    vocab_size: int = Field(32_768, ge=260, le=2**24, description="entries, special tokens and 256 bytes included")
+    pattern: str = Field("cl100k", description="how text is split before merging: see tokenizer/patterns.py")
+    sample_bytes: int = Field(200_000_000, gt=0, description="bytes of text to train on, at most")
+    weights: dict[str, float] = Field({}, description="share of the sample by source; by default their share of text")
+
+
+class Pack(Model):
+    """How tokens become rows of shards."""
+
+    context: int = Field(1024, ge=8, le=2**24, description="L: a row holds L + 1 tokens")
+    shard_bytes: int = Field(256_000_000, ge=4096, description="size of a shard file to aim at")
+    bucket: str = Field("source", description="Spark SQL over source, uri and meta: shards are kept apart by it")
+
+
+class Spark(Model):
+    """How Spark is started when it is not started by spark-submit."""
+
+    master: str = Field("local[*]", description="Spark master URL")
+    memory: str = Field("4g", description="memory of the driver's JVM")
+    conf: dict[str, str] = Field({}, description="further Spark settings")
+
+
+class Config(Model):
+    """A run from sources to shards."""
+
+    name: Name = Field(description="name of the corpus and of the model run")
+    output: str | None = Field(None, description="directory of the run; --output takes precedence")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of every hash that orders or splits")
+    sources: list[Source] = Field(min_length=1, description="where text comes from")
+    max_text_bytes: int = Field(128_000_000, gt=0, lt=2**30, description="bytes; a longer text is an error row")
+    chunk_bytes: int = Field(2_000_000_000, gt=0, description="bytes of input that are committed together")
+    language: Language = Language()
+    annotate: Annotate = Annotate()
+    dedup: Dedup = Dedup()
+    rules: Rules = Rules()
+    split: Split = Split()
+    tokenizer: Tokenizer = Tokenizer()
+    pack: Pack = Pack()
+    spark: Spark = Spark()
+
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(cls, value: list[Source]) -> list[Source]:
+        names = [source.name for source in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are named {twice[0]!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _named_sources_exist(self) -> Config:
+        names = [source.name for source in self.sources]
+        for key, used in (
+            ("tokenizer.weights", list(self.tokenizer.weights)),
+            *((f"rules.overrides.{i}.sources", o.sources) for i, o in enumerate(self.rules.overrides)),
+        ):
+            for name in used:
+                if name not in names:
+                    raise ConfigError(f"{key}: no source is named {name!r}; {nearest(name, names)}")
+        if self.split.validation + self.split.test >= 1:
+            raise ConfigError("split: validation and test leave nothing to train on")
+        return self
+
+
+def expand(path: str) -> str:
+    """Replace `~`, ${VAR} and ${VAR:-default} in a path. Raises ValueError where VAR is unset and has no default."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match["name"], match["default"]
+        if os.environ.get(name):
+            return os.environ[name]
+        if default is None:
+            raise ValueError(f"environment variable {name} is not set")
+        return default
+
+    return str(Path(re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", value, path)).expanduser())
+
+
+def nearest(word: str, valid: Any) -> str:
+    """A hint for a message: the valid word that is most like `word`."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, [str(v) for v in valid], n=1, cutoff=0.4)
+    return f"did you mean {close[0]!r}?" if close else f"valid are: {', '.join(sorted(map(str, valid)))}"

@@ -1,0 +1,116 @@
+"""The datasets of an output directory: their names, their schemas, and how they are read.
+
+The schemas are the contract between stages. Identifiers are text of 32 hex digits; hashes, signatures and sketches
+are little-endian unsigned integers in binary columns, which Spark carries as they are (it has no unsigned types).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+META = pa.map_(pa.string(), pa.string())
+
+DOCUMENTS = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("source", pa.string()),
+        ("uri", pa.string()),
+        ("text", pa.string()),  # null where a gate stopped the document: meta["gate"] says which
+        ("meta", META),
+    ]
+)
+ERRORS = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("source", pa.string()),
+        ("level", pa.string()),  # record: one document that could not be read; file: the rest of a file
+        ("path", pa.string()),  # relative to the source's root
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+EDITS = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("start", pa.int64()),  # bytes of the UTF-8 text of documents/
+        ("end", pa.int64()),
+        ("kind", pa.string()),  # line or mask
+        ("reason", pa.string()),
+        ("replacement", pa.string()),
+        ("part", pa.string()),
+    ]
+)
+SKETCHES = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("content_hash", pa.binary()),  # 16 bytes
+        ("signature", pa.binary()),  # 128 uint32; null where the text is too short for a shingle
+        ("sketch", pa.binary()),  # sorted uint32 shingle hashes
+    ]
+)
+PAIRS = pa.schema([("a", pa.string()), ("b", pa.string()), ("similarity", pa.float64()), ("kind", pa.string())])
+REPEATS = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("kind", pa.string()),
+        ("count", pa.int64()),
+        ("elsewhere", pa.string()),
+    ]
+)
+VERDICTS = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("source", pa.string()),
+        ("failed_rules", pa.list_(pa.string())),  # all of them, SET.RULE, sorted
+        ("duplicate_of", pa.string()),  # the first document, in keep order, that stays and is similar; or null
+        ("similarity", pa.float64()),  # to duplicate_of
+        ("cluster", pa.string()),  # smallest doc_id of the connected component of pairs
+        ("kept", pa.bool_()),
+        ("split", pa.string()),
+        ("part", pa.string()),  # file of documents/ that holds the text
+    ]
+)
+CORPUS = pa.schema(
+    [("doc_id", pa.string()), ("uri", pa.string()), ("text", pa.string()), ("meta", META), ("cluster", pa.string())]
+)
+
+SCHEMAS = {
+    "documents": DOCUMENTS,
+    "errors": ERRORS,
+    "edits": EDITS,
+    "sketches": SKETCHES,
+    "pairs": PAIRS,
+    "repeats": REPEATS,
+    "verdicts": VERDICTS,
+}
+
+
+def files(output: Path, dataset: str) -> list[str]:
+    """The Parquet files of a dataset, sorted by name."""
+    return sorted(str(path) for path in (output / dataset).rglob("*.parquet"))
+
+
+def scan(output: Path, dataset: str, columns: list[str] | None = None, filters: object = None) -> pa.Table:
+    """A dataset's columns in memory, without Spark: for the small datasets and for looking things up."""
+    return pq.read_table(output / dataset, columns=columns, filters=filters, partitioning=None)
+
+
+def by_size(files: list[str], limit: int) -> Iterator[list[str]]:
+    """Neighbouring files in groups of at most `limit` bytes on disk, or one larger file."""
+    group: list[str] = []
+    size = 0
+    for file in files:
+        more = Path(file).stat().st_size
+        if group and size + more > limit:
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += more
+    if group:
+        yield group

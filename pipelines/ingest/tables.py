@@ -1,0 +1,71 @@
+"""Rows of tables as documents: which column is the text, the address, the id, the group, and what goes to `meta`."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.ingest.records import Document, Failure, gated
+
+# Keys of meta that mean something to later stages: a column of that name is kept as `column.NAME`.
+RESERVED = frozenset({"gate", "group", "file", "position"})
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Names of columns. `meta` are those to keep in `meta`; None keeps all that hold scalars."""
+
+    text: str = "text"
+    uri: str | None = None
+    id: str | None = None
+    group: str | None = None
+    meta: list[str] | None = None
+
+    def wanted(self) -> set[str]:
+        """The columns that are asked for by name."""
+        return {self.text, *(name for name in (self.uri, self.id, self.group) if name), *(self.meta or ())}
+
+
+def to_document(row: Mapping[str, Any], columns: Columns, number: int, name: str) -> Document | Failure:
+    """The document of a row; `number` (from 1) is its position, or the value of the id column.
+
+    A row without the text column, or with something else than text in it, is a failure; null is the gate `no_text`.
+    """
+    position = str(number)
+    if columns.id:
+        key = scalar(row.get(columns.id))
+        if not key:
+            return Failure("record", position, "no id", f"column {columns.id!r}")
+        position = f"{columns.id}={key}"
+    if columns.text not in row:
+        return Failure("record", position, "no text column", f"column {columns.text!r}")
+    text = row[columns.text]
+    if text is not None and not isinstance(text, str):
+        return Failure("record", position, "text is not a string", type(text).__name__)
+    uri = (scalar(row.get(columns.uri)) if columns.uri else None) or f"{name}#{position}"
+    group = scalar(row.get(columns.group)) if columns.group else None
+    meta = _meta(row, columns) | {"group": group or f"{name}#{position}"}
+    return gated(position, uri, "no_text", meta) if text is None else Document(position, uri, text, meta)
+
+
+def scalar(value: Any) -> str | None:
+    """A scalar as text; None for null and for what is nested."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float, decimal.Decimal)):
+        return str(value)
+    if isinstance(value, (datetime.date, datetime.time)):  # datetime is a date
+        return value.isoformat()
+    return None
+
+
+def _meta(row: Mapping[str, Any], columns: Columns) -> dict[str, str]:
+    special = {columns.text, columns.uri, columns.group}
+    names = [key for key in row if key not in special] if columns.meta is None else columns.meta
+    values = ((key, scalar(row.get(key))) for key in names)
+    return {f"column.{key}" if key in RESERVED else key: value for key, value in values if value is not None}

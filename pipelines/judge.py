@@ -1,0 +1,172 @@
+"""Judge: every rule on every document, who of two duplicates stays, and which split. It reads no text.
+
+gates        what ingest stopped before extraction (`gate.REASON`)
+language     the config's language rule (`language.code`, `language.score`)
+rules        SET.RULE, all that fire
+duplicates   the greedy choice in keep order, among documents that the above let through (`rules_first`) or among
+             all that pass gates and language (`duplicates_first`)
+split        by a hash of the document's group; a held-out document whose cluster has a kept document in train is
+             dropped as `split_leak`
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipelines import datasets
+from pipelines.annotate import family_types, signal_files
+from pipelines.config import Config
+from pipelines.dedup.choice import choose
+from pipelines.errors import ConfigError
+from pipelines.rules import Rule, check_names, load_rules
+
+VERSION = 1
+
+
+def facts(spark: SparkSession, output: Path, config: Config) -> DataFrame:
+    """One row per document: doc_id, source, uri, meta, part, source_priority and one struct per signal family."""
+    priority = F.create_map(*(F.lit(x) for i, s in enumerate(config.sources) for x in (s.name, i)))
+    documents = (
+        spark.read.schema("doc_id string, source string, uri string, meta map<string, string>")
+        .parquet(*datasets.files(output, "documents"))
+        .select("*", F.col("_metadata.file_name").alias("part"), priority[F.col("source")].alias("source_priority"))
+    )
+    for family in family_types(config):
+        documents = documents.join(signals(spark, output, family), "doc_id", how="left")
+    return documents
+
+
+def signals(spark: SparkSession, output: Path, family: str) -> DataFrame:
+    """(doc_id, FAMILY: struct of its signals)."""
+    frame = spark.read.parquet(*signal_files(output, family))
+    return frame.select("doc_id", F.struct(*[c for c in frame.columns if c != "doc_id"]).alias(family))
+
+
+def language_rules(config: Config) -> list[Rule]:
+    """The config's language rule, as rules; without any, no document is asked."""
+    asked = tuple(s.name for s in config.sources if s.resolved_kind in config.language.kinds)
+    rules = []
+    if config.language.keep:
+        codes = ", ".join(f"'{code}'" for code in config.language.keep)
+        rules.append(Rule("language.code", f"language.code not in ({codes})", asked))
+    if config.language.min_score:
+        rules.append(Rule("language.score", f"language.score < {config.language.min_score}", asked))
+    return rules
+
+
+def all_rules(config: Config) -> list[Rule]:
+    """The language rule and the rule sets."""
+    return language_rules(config) + load_rules(config)
+
+
+def failed(rules: list[Rule]) -> Column:
+    """The names of the rules that fire, as an array."""
+    if not rules:
+        return F.array().cast("array<string>")
+    return F.filter(F.array(*[F.when(rule.fires(), F.lit(rule.name)) for rule in rules]), lambda name: name.isNotNull())
+
+
+def matched(spark: SparkSession, output: Path, config: Config) -> DataFrame:
+    """The sketches of the documents that are compared: all that have text and pass the language rule."""
+    sketches = spark.read.parquet(*datasets.files(output, "sketches"))
+    rules = language_rules(config)
+    if not rules:
+        return sketches
+    documents = spark.read.schema("doc_id string, source string").parquet(*datasets.files(output, "documents"))
+    asked = documents.join(signals(spark, output, "language"), "doc_id", how="inner")
+    passing = asked.where(F.size(failed(rules)) == 0).select("doc_id")
+    return sketches.join(passing, "doc_id", how="left_semi")
+
+
+def verdicts(spark: SparkSession, output: Path, config: Config, pairs: DataFrame) -> DataFrame:
+    """The verdicts on all documents, in the columns of `datasets.VERDICTS`. `pairs`: as in pairs/."""
+    judged = judge_rules(facts(spark, output, config), config).persist()
+    chosen = choose_duplicates(spark, judged, config, pairs)
+    split = split_of(F.col("group"), config.split.validation, config.split.test, config.seed)
+    candidates = judged.join(F.broadcast(chosen), "doc_id", how="left").select(
+        "doc_id",
+        "source",
+        "part",
+        "duplicate_of",
+        "similarity",
+        "failed_rules",
+        F.coalesce("cluster", "doc_id").alias("cluster"),
+        F.col("cluster").isNotNull().alias("has_pairs"),
+        ((F.size("failed_rules") == 0) & F.col("duplicate_of").isNull()).alias("stays"),
+        split.alias("split"),
+    )
+    trained = F.col("has_pairs") & F.col("stays") & (F.col("split") == "train")
+    in_train = candidates.where(trained).select("cluster", F.lit(True).alias("in_train")).distinct()
+    held_out = F.col("has_pairs") & F.col("stays") & (F.col("split") != "train")
+    leaks = held_out & F.coalesce("in_train", F.lit(False))
+    return candidates.join(in_train, "cluster", how="left").select(
+        "doc_id",
+        "source",
+        F.when(leaks, F.array(F.lit("split_leak"))).otherwise(F.col("failed_rules")).alias("failed_rules"),
+        "duplicate_of",
+        "similarity",
+        "cluster",
+        (F.col("stays") & ~leaks).alias("kept"),
+        "split",
+        "part",
+    )
+
+
+def judge_rules(facts: DataFrame, config: Config) -> DataFrame:
+    """What rules say of each document, its group, and its place in the keep order (keep0, keep1, ...)."""
+    gate = F.element_at("meta", "gate")
+    no_gates = F.array().cast("array<string>")
+    gates = F.when(gate.isNotNull(), F.array(F.concat(F.lit("gate."), gate))).otherwise(no_gates)
+    eligible = gate.isNull() & (F.size(failed(language_rules(config))) == 0)
+    rules = F.array_sort(F.concat(gates, failed(all_rules(config))))
+    takes_part = (F.size(rules) == 0) if config.rules.order == "rules_first" else eligible
+    return facts.select(
+        "doc_id",
+        "source",
+        "part",
+        F.coalesce(F.element_at("meta", "group"), "doc_id").alias("group"),
+        rules.alias("failed_rules"),
+        takes_part.alias("takes_part"),
+        *[F.expr(by).alias(f"keep{i}") for i, (by, _) in enumerate(map(sort_key, config.dedup.keep_order))],
+    )
+
+
+def choose_duplicates(spark: SparkSession, judged: DataFrame, config: Config, pairs: DataFrame) -> DataFrame:
+    """(doc_id, duplicate_of, similarity, cluster) of the documents that have a pair."""
+    paired = pairs.select(F.col("a").alias("doc_id")).union(pairs.select(F.col("b").alias("doc_id"))).distinct()
+    order = [
+        F.col(f"keep{i}").desc_nulls_last() if descends else F.col(f"keep{i}").asc_nulls_last()
+        for i, (_, descends) in enumerate(map(sort_key, config.dedup.keep_order))
+    ]
+    nodes = judged.join(paired, "doc_id", how="left_semi").orderBy(*order, "doc_id").select("doc_id", "takes_part")
+    return spark.createDataFrame(choose(nodes.toArrow(), pairs.toArrow()))
+
+
+def sort_key(expression: str) -> tuple[str, bool]:
+    """A keep-order expression without its ASC or DESC, and whether it descends."""
+    body, _, direction = expression.strip().rpartition(" ")
+    if direction.upper() in ("ASC", "DESC"):
+        return body, direction.upper() == "DESC"
+    return expression, False
+
+
+def split_of(group: Column, validation: float, test: float, seed: int) -> Column:
+    """The split of a group, by its hash alone: stable as a corpus grows.
+
+    The hash is Spark's xxhash64 of seed and group, its upper 53 bits taken as a fraction of 1.
+    """
+    fraction = F.shiftrightunsigned(F.xxhash64(F.lit(seed), group), 11) / F.lit(float(2**53))
+    return F.when(fraction < validation, "validation").when(fraction < validation + test, "test").otherwise("train")
+
+
+def check(config: Config) -> None:
+    """Check all names that rules and the keep order use. Raises ConfigError; needs no Spark."""
+    load_rules(config)
+    schemas = {name: family.schema for name, family in family_types(config).items()}
+    if (config.language.keep or config.language.min_score) and "language" not in schemas:
+        raise ConfigError("language: the rule needs the family `language` in annotate.families")
+    for i, by in enumerate(config.dedup.keep_order):
+        check_names(f"dedup.keep_order.{i}", sort_key(by)[0], schemas, extra=("source_priority",))

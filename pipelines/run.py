@@ -1,0 +1,74 @@
+"""A run: a config, an output directory, and the stages that turn the one into the other.
+
+Each stage is a function of a `Run`. It opens its `Stage` in the ledger with the fingerprints of what it depends on,
+returns at once where that is fresh, and otherwise does the chunks that are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from pipelines import session
+from pipelines.config import Config
+from pipelines.errors import ConfigError
+from pipelines.ledger import STAGES, Ledger, Stage
+
+Say = Callable[[str], None]
+
+
+class Run:
+    """What the stages of one run share. Spark starts when the first stage asks for it."""
+
+    def __init__(self, config: Config, ledger: Ledger, master: str | None, say: Say) -> None:
+        self.config, self.ledger, self.master, self.say = config, ledger, master, say
+        self.output = ledger.output
+        self.prints: dict[str, str] = {}
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """The Spark session."""
+        self.say("starting Spark")
+        return session.start(self.config.spark, self.master)
+
+    def stop_spark(self) -> None:
+        """Stop Spark if it was started here, and give its memory back."""
+        if "spark" in self.__dict__:
+            self.spark.stop()
+            del self.__dict__["spark"]
+
+    def stage(self, name: str, *, config: Any, code: Any, inputs: Any = None) -> Stage:
+        """The stage in the ledger. It depends on the stage before it, besides what is given."""
+        before = list(self.prints.items())[-1:]
+        stage = self.ledger.stage(name, inputs=[inputs, before], config=config, code=code)
+        self.prints[name] = stage.fingerprint
+        self.say(f"{name}: up to date" if stage.is_fresh() else f"{name}: at work")
+        return stage
+
+
+Step = Callable[[Run], None]
+
+
+def execute(run: Run, steps: dict[str, Step], until: str | None = None) -> None:
+    """Run the steps in order, up to and including `until`."""
+    for name, step in steps.items():
+        step(run)
+        if name == until:
+            break
+
+
+def output_of(config: Config, given: str | None) -> Path:
+    """The run's directory. Raises ConfigError where neither the config nor --output names one."""
+    if not (given or config.output):
+        raise ConfigError("no output directory: give --output DIR, or `output:` in the config")
+    return Path(given or config.output or "").expanduser().absolute()
+
+
+def check_stage(name: str | None) -> None:
+    """Raise ConfigError where `name` is no stage."""
+    if name is not None and name not in STAGES:
+        raise ConfigError(f"no stage is named {name!r}; stages are: {', '.join(STAGES)}")

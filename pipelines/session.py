@@ -1,0 +1,61 @@
+"""The Spark session: one way to start it, for the command line, for spark-submit and for tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.resources import files
+
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
+
+from pipelines.config import Spark
+from pipelines.errors import GristmillError
+
+DEFAULTS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # Reused Python workers keep their imports and models from one task to the next.
+    "spark.python.worker.reuse": "true",
+    # Arrow batches are bounded in bytes, since documents differ in size by a factor of a million.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
+    "spark.sql.execution.arrow.maxBytesPerBatch": "16000000",
+    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.session.timeZone": "UTC",
+    # A Parquet file per task: small files are not merged beyond what keeps all cores busy.
+    "spark.sql.files.maxPartitionBytes": "32000000",
+    "spark.sql.files.openCostInBytes": "65536",
+}
+
+
+def start(settings: Spark, master: str | None = None) -> SparkSession:
+    """Start Spark, or take the session that spark-submit has started.
+
+    Raises GristmillError where no Java is found.
+    """
+    # Workers must run this very Python; unset, they would take whichever `python3` comes first on the path.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName("gristmill")
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    given = dict(SparkConf().getAll()) if submitted else {}
+    if master or not submitted:
+        builder = builder.master(master or settings.master)
+    if not submitted:
+        log4j = files("pipelines").joinpath("log4j2.properties")
+        builder = builder.config("spark.driver.memory", settings.memory).config(
+            "spark.driver.extraJavaOptions",
+            f"-Dlog4j2.configurationFile=file:{log4j} -Dio.netty.tryReflectionSetAccessible=true",
+        )
+    for key, value in {**DEFAULTS, **given, **settings.conf}.items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except Exception as error:
+        if "JAVA_GATEWAY_EXITED" in str(error) or "Java gateway" in str(error):
+            raise GristmillError(
+                "Spark did not start: it needs Java 17 or newer (JAVA_HOME or `java` on the path)"
+            ) from error
+        raise
+    session.sparkContext.setLogLevel("ERROR")
+    return session

@@ -1,0 +1,255 @@
+"""The stages from sources to corpus, in order: what each depends on, its chunks, and what it commits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import astuple
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines import annotate as annotation
+from pipelines import corpus as corpora
+from pipelines import datasets, funnel, judge, sink
+from pipelines.config import Config, Source
+from pipelines.dedup import match as matching
+from pipelines.errors import GristmillError
+from pipelines.ingest.files import InputFile, discover, partitions
+from pipelines.ingest.source import read, reader_class
+from pipelines.ledger import Stage, digest
+from pipelines.run import Run, Step
+
+# Extraction is a library's work, so another version of the library is another version of the stage.
+INGEST_CODE = [1, *(version(package) for package in ("FastWARC", "Resiliparse", "selectolax"))]
+PARTITION_BYTES = 64_000_000
+
+
+def ingest(run: Run) -> None:
+    """Sources to documents/ and errors/."""
+    found = {source.name: discover_files(source) for source in run.config.sources}
+    stage = run.stage(
+        "ingest",
+        inputs={name: [astuple(file) for file in files] for name, (_, files) in found.items()},
+        config=[ingest_config(run.config, source) for source in run.config.sources],
+        code=INGEST_CODE,
+    )
+    if stage.is_fresh():
+        return
+    chunks = {
+        digest([ingest_config(run.config, source), [astuple(f) for p in chunk for f in p]]): (source, chunk)
+        for source in run.config.sources
+        for chunk in _chunks(partitions(found[source.name][1], PARTITION_BYTES), run.config.chunk_bytes)
+    }
+    for key in stage.begin(chunks):
+        source, chunk = chunks[key]
+        told = {"name": source.name, "root": found[source.name][0], **ingest_config(run.config, source)}
+        staging = stage.staging()
+        rows = sink.write(
+            read(run.spark, source.format, told, chunk), staging, key[:16], "pipelines.stages:documents_and_errors", {}
+        )
+        stage.commit(key, staging, {"source": source.name, "rows": rows})
+        run.say(f"ingest: {source.name}: {rows.get('documents', 0):,} documents, {rows.get('errors', 0):,} errors")
+    written: Counter[str] = Counter()
+    for facts in stage.chunk_facts():
+        written[facts["source"]] += facts["rows"].get("documents", 0)
+    fill_empty(stage, {"documents": datasets.DOCUMENTS, "errors": datasets.ERRORS})
+    stage.finish({"documents_in": funnel.documents_in(run.output, written)})
+
+
+def discover_files(source: Source) -> tuple[str, list[InputFile]]:
+    """The source's root and files."""
+    return discover(source.paths, source.root, reader_class(source.format).suffixes)
+
+
+def ingest_config(config: Config, source: Source) -> dict[str, Any]:
+    """What of the config decides how a source is read, in the form that its reader takes; no path of a machine."""
+    return {"format": source.format, "options": source.options, "max_text_bytes": config.max_text_bytes}
+
+
+def _chunks(parts: list[list[InputFile]], limit: int) -> Iterator[list[list[InputFile]]]:
+    """Runs of partitions of at most `limit` bytes, or one larger partition."""
+    chunk: list[list[InputFile]] = []
+    size = 0
+    for part in parts:
+        more = sum(file.size for file in part)
+        if chunk and size + more > limit:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(part)
+        size += more
+    if chunk:
+        yield chunk
+
+
+def documents_and_errors() -> sink.Transform:
+    """The transform of the sink: rows of a reader to documents/ and errors/."""
+
+    def split(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
+        failed = pc.is_valid(batch["failure"])
+        good, bad = batch.filter(pc.invert(failed)), batch.filter(failed)
+        failure = [pc.struct_field(bad["failure"], name) for name in ("level", "path", "reason", "detail")]
+        return {
+            "documents": good.select(datasets.DOCUMENTS.names).cast(datasets.DOCUMENTS),
+            "errors": pa.RecordBatch.from_arrays([bad["doc_id"], bad["source"], *failure], schema=datasets.ERRORS),
+        }
+
+    return split
+
+
+def annotate(run: Run) -> None:
+    """documents/ to signals/, edits/ and sketches/."""
+    arguments = annotation.arguments(run.config)
+    stage = run.stage("annotate", config=arguments, code=annotation.versions(run.config))
+    if stage.is_fresh():
+        return
+    chunks = _document_chunks(run, [stage.prints["config"], stage.prints["code"]])
+    for done, key in enumerate(stage.begin(chunks), 1):
+        staging = stage.staging()
+        frame = annotation.documents(run.spark, chunks[key])
+        rows = sink.write(frame, staging, key[:16], "pipelines.annotate:annotator", arguments)
+        stage.commit(key, staging, {"rows": rows})
+        run.say(f"annotate: chunk {done}: {rows.get('sketches', 0):,} documents")
+    families = annotation.family_types(run.config)
+    signals = {f"signals/{name}": _keyed(family.schema) for name, family in families.items()}
+    fill_empty(stage, {**signals, "edits": datasets.EDITS, "sketches": datasets.SKETCHES})
+    stage.finish()
+
+
+def _keyed(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field("doc_id", pa.string(), nullable=False), *schema])
+
+
+def _document_chunks(run: Run, made_of: Any) -> dict[str, list[str]]:
+    """Files of documents/ in groups of about `chunk_bytes`, by a key that says what will be made of them.
+
+    The names of the files carry the keys of the chunks that they came from, so they stand for their contents.
+    """
+    groups = datasets.by_size(datasets.files(run.output, "documents"), run.config.chunk_bytes)
+    return {digest([[Path(file).name for file in group], made_of]): group for group in groups}
+
+
+def match(run: Run) -> None:
+    """sketches/ to pairs/ and repeats/."""
+    stage = run.stage("match", config=match_config(run.config), code=[matching.VERSION])
+    if stage.is_fresh():
+        return
+    for key in stage.begin():
+        staging = stage.staging()
+        compared = judge.matched(run.spark, run.output, run.config).persist()
+        exact = matching.exact_pairs(compared.select("doc_id", "content_hash")).persist()
+        near = matching.near_pairs(compared, exact, run.config.dedup)
+        exact.unionByName(near).write.parquet(str(staging / "pairs"))
+        run.spark.catalog.clearCache()
+        tidy(staging / "pairs", key)
+        stage.commit(key, staging)
+    fill_empty(stage, {"pairs": datasets.PAIRS, "repeats": datasets.REPEATS})
+    kinds = Counter(datasets.scan(run.output, "pairs", ["kind"])["kind"].to_pylist())
+    run.say(f"match: {kinds['exact']:,} exact copies, {kinds['near']:,} near pairs")
+    stage.finish({"exact": kinds["exact"], "near": kinds["near"]})
+
+
+def match_config(config: Config) -> dict[str, Any]:
+    """What of the config decides which pairs are found."""
+    asked = [rule.sources for rule in judge.language_rules(config)]
+    kept = config.dedup.model_dump(exclude={"keep_order"})
+    return {"dedup": kept, "language": config.language.model_dump(), "asked": asked}
+
+
+def judged(run: Run) -> None:
+    """signals/ and pairs/ to verdicts/."""
+    stage = run.stage("judge", config=judge_config(run.config), code=[judge.VERSION])
+    if stage.is_fresh():
+        return
+    for key in stage.begin():
+        staging = stage.staging()
+        pairs = run.spark.read.parquet(*datasets.files(run.output, "pairs"))
+        verdicts = judge.verdicts(run.spark, run.output, run.config, pairs).repartitionByRange("part")
+        verdicts.sortWithinPartitions("part", "doc_id").write.parquet(str(staging / "verdicts"))
+        run.spark.catalog.clearCache()
+        tidy(staging / "verdicts", key)
+        stage.commit(key, staging)
+    fill_empty(stage, {"verdicts": datasets.VERDICTS})
+    table = funnel.funnel(run.output, [source.name for source in run.config.sources])
+    funnel.check(table, run.ledger.stages["ingest"]["facts"]["documents_in"])
+    kept = sum(row["kept"] for row in table.values())
+    run.say(f"judge: {kept:,} of {sum(row['documents_in'] for row in table.values()):,} documents kept")
+    rules = [[rule.name, rule.predicate, list(rule.sources)] for rule in judge.all_rules(run.config)]
+    stage.finish({"funnel": table, "rules": rules})
+
+
+def judge_config(config: Config) -> dict[str, Any]:
+    """What of the config decides the verdicts, the predicates of rule sets included."""
+    rules = [[r.name, r.predicate, r.sources, [o.model_dump() for o in r.overrides]] for r in judge.load_rules(config)]
+    return {
+        "rules": rules,
+        "order": config.rules.order,
+        "keep_order": config.dedup.keep_order,
+        "priority": [source.name for source in config.sources],
+        "split": config.split.model_dump(),
+        "seed": config.seed,
+    }
+
+
+def corpus(run: Run) -> None:
+    """documents/ and verdicts/ to corpus/."""
+    stage = run.stage("corpus", config={}, code=[corpora.VERSION])
+    if stage.is_fresh():
+        return
+    chunks = _document_chunks(run, stage.fingerprint)
+    for key in stage.begin(chunks):
+        staging = stage.staging()
+        frame = corpora.documents(run.spark, chunks[key])
+        rows = sink.write(frame, staging, key[:16], "pipelines.corpus:writer", {"output": str(run.output)})
+        stage.commit(key, staging, {"rows": rows})
+    written = sum(sum(facts["rows"].values()) for facts in stage.chunk_facts())
+    kept = sum(row["kept"] for row in run.ledger.stages["judge"]["facts"]["funnel"].values())
+    if written != kept:
+        raise GristmillError(f"corpus: {written:,} documents were written, but {kept:,} are kept")
+    if not written:
+        raise GristmillError("corpus: no document is kept; `gristmill report` says which rules dropped them")
+    run.say(f"corpus: {written:,} documents")
+    stage.finish({"documents": written})
+
+
+def first_stage_changed(run: Run) -> str | None:
+    """The first stage before `judge` that is not finished, or was made under another config or by other code."""
+    ingested = [ingest_config(run.config, source) for source in run.config.sources]
+    expected = {
+        "ingest": (ingested, INGEST_CODE),
+        "annotate": (annotation.arguments(run.config), annotation.versions(run.config)),
+        "match": (match_config(run.config), [matching.VERSION]),
+    }
+    for name, (config, code) in expected.items():
+        entry = run.ledger.stages.get(name, {})
+        prints = entry.get("prints", {})
+        if not entry.get("finished") or prints["config"] != digest(config) or prints["code"] != digest(code):
+            return name
+    return None
+
+
+STEPS: dict[str, Step] = {"ingest": ingest, "annotate": annotate, "match": match, "judge": judged, "corpus": corpus}
+
+
+def tidy(folder: Path, key: str) -> None:
+    """Give Spark's Parquet files stable names, and remove its markers and check sums."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("part-"):
+            path.rename(folder / f"{key[:16]}-{path.name.split('-')[1]}.parquet")
+        else:
+            path.unlink()
+
+
+def fill_empty(stage: Stage, schemas: dict[str, pa.Schema]) -> None:
+    """Give a dataset that got no file one without rows, so that every dataset of a finished stage can be opened."""
+    missing = {name: schema for name, schema in schemas.items() if not datasets.files(stage.output, name)}
+    if missing:
+        staging = stage.staging()
+        for name, schema in missing.items():
+            (staging / name).mkdir(parents=True)
+            pq.write_table(schema.empty_table(), staging / name / "empty.parquet")
+        stage.commit("empty-" + digest(sorted(missing)), staging)

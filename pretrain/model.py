@@ -1,0 +1,157 @@
+"""A Llama-style decoder: RMSNorm before each block, rotary positions, SwiGLU, grouped-query attention.
+
+Parameter names and shapes are those of Hugging Face's `LlamaForCausalLM`, so a state dict of one loads into the other.
+B is rows, L tokens of a row, H the hidden size, D = H / heads, V the vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pretrain.attention import attend, visibility
+from pretrain.config import ModelConfig
+
+Rotary = tuple[Tensor, Tensor]
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang and Sennrich 2019)."""
+
+    def __init__(self, size: int, eps: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape and dtype as `x`."""
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+def rotary(positions: Tensor, dim: int, theta: float, dtype: torch.dtype) -> Rotary:
+    """Cosines and sines [B, 1, L, D] of the angles position * theta^(-2i/D), i < D/2, both halves alike.
+
+    RoFormer (Su et al. 2021), in the half-split layout of Llama's Hugging Face weights.
+    """
+    exponents = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32) / dim
+    angles = positions[:, None, :, None].float() * theta**-exponents
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Turn each pair (x[i], x[i + D/2]) of [B, heads, L, D] by its angle."""
+    low, high = x.chunk(2, dim=-1)
+    return x * cosine + torch.cat((-high, low), dim=-1) * sine
+
+
+class Attention(nn.Module):
+    """Grouped-query self-attention with rotary positions."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.dim = config.hidden // config.heads
+        self.q_proj = nn.Linear(config.hidden, config.heads * self.dim, bias=False)
+        self.k_proj = nn.Linear(config.hidden, config.kv_heads * self.dim, bias=False)
+        self.v_proj = nn.Linear(config.hidden, config.kv_heads * self.dim, bias=False)
+        self.o_proj = nn.Linear(config.heads * self.dim, config.hidden, bias=False)
+
+    def forward(self, x: Tensor, angles: Rotary, visible: Tensor | None) -> Tensor:
+        """[B, L, H] to [B, L, H]."""
+        query, key, value = (
+            projection(x).unflatten(-1, (-1, self.dim)).transpose(1, 2)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        mixed = attend(rotate(query, *angles), rotate(key, *angles), value, visible)
+        return self.o_proj(mixed.transpose(1, 2).flatten(-2))
+
+
+class MLP(nn.Module):
+    """SwiGLU (Shazeer 2020): down(silu(gate(x)) * up(x))."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden, config.intermediate, bias=False)
+        self.up_proj = nn.Linear(config.hidden, config.intermediate, bias=False)
+        self.down_proj = nn.Linear(config.intermediate, config.hidden, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, L, H] to [B, L, H]."""
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    """Attention and MLP, each normalised before and added to the residual stream."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden, config.norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RMSNorm(config.hidden, config.norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, angles: Rotary, visible: Tensor | None) -> Tensor:
+        """[B, L, H] to [B, L, H]."""
+        x = x + self.self_attn(self.input_layernorm(x), angles, visible)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Trunk(nn.Module):
+    """Everything between token ids and the last hidden states; Hugging Face's `model.` prefix."""
+
+    def __init__(self, config: ModelConfig, vocab: int):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(vocab, config.hidden)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.hidden, config.norm_eps)
+
+
+class Decoder(nn.Module):
+    """The language model. Weights are drawn from `seed` alone."""
+
+    def __init__(self, config: ModelConfig, vocab: int, seed: int = 0):
+        super().__init__()
+        self.config = config
+        self.model = Trunk(config, vocab)
+        self.lm_head = nn.Linear(config.hidden, vocab, bias=False)
+        if config.tied_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+        self._initialise(seed)
+
+    @torch.no_grad()
+    def _initialise(self, seed: int) -> None:
+        """Normal with std sqrt(2 / (5 H)) (Nguyen and Salazar 2019: the right scale at every width; 0.02 at H = 1000).
+
+        The matrices that write to the residual stream are divided by sqrt(2 * layers), so that its variance does not
+        grow with depth (GPT-2, Radford et al. 2019). Norm weights stay 1.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        std = math.sqrt(2 / (5 * self.config.hidden))
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+                scale = std / math.sqrt(2 * self.config.layers) if residual else std
+                parameter.normal_(0.0, scale, generator=generator)
+
+    def forward(self, tokens: Tensor, documents: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+        """Logits [B, L, V] of the next token.
+
+        `tokens` int [B, L]; `documents` int [B, L]: a token sees only earlier tokens of its own document (None: the
+        whole row is one); `positions` int [B, L]: place in the document (None: place in the row).
+        """
+        if positions is None:
+            positions = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
+        x = self.model.embed_tokens(tokens)
+        angles = rotary(positions, self.config.hidden // self.config.heads, self.config.rope_theta, x.dtype)
+        visible = None if documents is None else visibility(documents)
+        for layer in self.model.layers:
+            x = layer(x, angles, visible)
+        return self.lm_head(self.model.norm(x))
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable numbers of the model; tied matrices count once."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,134 @@
+"""`gristmill shards`: inspect, verify and show a shard set.
+
+Exit status: 0 done; 1 the set is damaged; 2 wrong arguments or nothing there. Imports of the rest of the package wait
+until a command runs, so that --help is quick.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from shards.read import ShardSet
+
+app = typer.Typer(help="Look into token shards and prove them whole.", no_args_is_help=True)
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's output directory, or its shards/ directory.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("inspect")
+def inspect_command(directory: Directory, as_json: AsJson = False) -> None:
+    """Counts, padding, cuts and document lengths per split and bucket."""
+    from rich.console import Console
+
+    from shards import inspect
+    from shards.format import ShardError
+
+    shards = _open(directory)
+    try:
+        facts = inspect.inspect(shards)
+    except ShardError as error:
+        _fail(str(error), 1)
+    if as_json:
+        typer.echo(json.dumps(inspect.as_json(shards, facts), ensure_ascii=False))
+    else:
+        Console().print(*inspect.as_tables(shards, facts), sep="\n")
+
+
+@app.command("verify")
+def verify_command(directory: Directory, as_json: AsJson = False) -> None:
+    """Check every byte: digests, sums, ids, borders of documents, splits."""
+    from shards.verify import verify
+
+    path = _shards_directory(directory)
+    problems = verify(path)
+    if as_json:
+        typer.echo(json.dumps({"directory": str(path), "problems": [asdict(problem) for problem in problems]}))
+    else:
+        for problem in problems:
+            typer.echo(f"{problem.file}: {problem.what}", err=True)
+        typer.echo(f"{path}: {f'{len(problems)} problems' if problems else 'verified'}")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show_command(
+    directory: Directory,
+    split: Annotated[str, typer.Option(help="Which split.")] = "train",
+    rows: Annotated[int, typer.Option(min=1, help="How many rows, from the first.")] = 1,
+    row: Annotated[int | None, typer.Option(min=0, help="One row, by its number in the split.")] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="tokenizer.json, by default the run's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decoded rows, the borders of documents visible."""
+    from rich.console import Console
+
+    from shards import show
+    from shards.format import ShardError
+
+    shards = _open(directory)
+    if split not in shards.manifest.splits:
+        _fail(f"--split: no split {split!r}; there are: {', '.join(shards.manifest.splits)}", 2)
+    chosen = shards.split(split)
+    if row is not None and row >= len(chosen):
+        _fail(f"--row: split {split!r} has {len(chosen)} rows, numbered from 0", 2)
+    decoder = _tokenizer(tokenizer, shards)
+    try:
+        numbers = range(min(rows, len(chosen))) if row is None else [row]
+        shown = [show.show_row(decoder, chosen, number) for number in numbers]
+    except ShardError as error:
+        _fail(str(error), 1)
+    if as_json:
+        typer.echo(json.dumps({"split": split, "rows": [asdict(one) for one in shown]}, ensure_ascii=False))
+    else:
+        console = Console(soft_wrap=True)
+        for one in shown:
+            console.print(show.as_text(one))
+
+
+def _shards_directory(directory: Path) -> Path:
+    """DIR itself where the manifest lies in it, else its shards/ directory."""
+    from shards.manifest import MANIFEST
+
+    if not directory.is_dir():
+        _fail(f"{directory}: no such directory", 2)
+    nested = directory / "shards"
+    return nested if nested.is_dir() and not (directory / MANIFEST).exists() else directory
+
+
+def _open(directory: Path) -> "ShardSet":
+    from shards import read
+    from shards.format import ShardError
+
+    path = _shards_directory(directory)
+    try:
+        return read.open(path)
+    except ShardError as error:
+        _fail(str(error), 1)
+
+
+def _tokenizer(path: Path | None, shards: "ShardSet") -> "Tokenizer":
+    """The tokenizer at `path`, by default beside the shards; refused where it is not the one that made them."""
+    import hashlib
+
+    from tokenizers import Tokenizer
+
+    path = path or shards.directory.absolute().parent / "tokenizer" / "tokenizer.json"
+    if not path.is_file():
+        _fail(f"{path}: no such file; name a tokenizer.json with --tokenizer", 2)
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != shards.header.tokenizer_sha256:
+        _fail(f"{path}: not the tokenizer that made these shards ({shards.header.tokenizer_sha256[:12]}...)", 2)
+    return Tokenizer.from_str(data.decode("utf-8"))
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(status)

@@ -1,0 +1,237 @@
+"""Reading shards: memory-mapped, each file opened when a row of it is first asked for.
+
+shards = open("run/shards")
+train = shards.split("train")
+epochs, rows = train.order(seed=1).at(range(32))
+batch = train.rows(rows)                           # [32, L + 1]
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import ipc
+
+from shards.format import PIECE_DTYPE, Header, SetHeader, ShardError
+from shards.manifest import FileEntry, Manifest, check_files, read_manifest
+from shards.order import Order
+
+Int64 = npt.NDArray[np.int64]
+Tokens = npt.NDArray[np.uint16 | np.uint32]
+
+
+def open(directory: str | Path) -> "ShardSet":
+    """Open the shard set in `directory`, which holds its manifest.json.
+
+    Checks the manifest, and name and size of every file; a file's header is checked when its first row is read.
+    Raises ShardError, which names the file: missing, extra, truncated, or of another tokenizer.
+    """
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    errors = check_files(directory, manifest)
+    if errors:
+        raise errors[0]
+    return ShardSet(directory, manifest)
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """A checked directory of shards."""
+
+    directory: Path
+    manifest: Manifest
+
+    @property
+    def header(self) -> SetHeader:
+        """What all files share."""
+        return self.manifest.header
+
+    def split(self, name: str) -> "Split":
+        """The rows of one split, over all its files. Raises KeyError for a split that the manifest does not list."""
+        if name not in self.manifest.splits:
+            raise KeyError(f"no split {name!r}; there are: {', '.join(self.manifest.splits)}")
+        files = [ShardFile(self.directory, entry, self.header) for entry in self.manifest.files if entry.split == name]
+        return Split(name, self.manifest, files)
+
+
+class ShardFile:
+    """One file of a set, mapped at first use; its methods number its own rows from 0."""
+
+    def __init__(self, directory: Path, entry: FileEntry, shared: SetHeader) -> None:
+        self.directory = directory
+        self.entry = entry
+        self.shared = shared
+        self._mapped: _Mapped | None = None
+
+    def row(self, i: int) -> Tokens:
+        """One row, [L + 1], a read-only view of the mapped file."""
+        mapped = self._map()
+        begin = mapped.begins(np.array([i]))[0]
+        return mapped.tokens[begin : begin + self.shared.width]
+
+    def rows(self, indices: Int64, out: Tokens, slots: Int64) -> None:
+        """Copy rows `indices` [n] into `out` [m, L + 1] at `slots` [n]."""
+        mapped = self._map()
+        _gather(mapped.tokens, mapped.begins(indices), out, slots)
+
+    def pieces(self, i: int) -> npt.NDArray[np.void]:
+        """The pieces of one row, a structured array of PIECE_DTYPE sorted by start."""
+        mapped = self._map()
+        batch = int(np.searchsorted(mapped.first_row, i, "right")) - 1
+        nth = i - int(mapped.first_row[batch])
+        return self._pieces(mapped.batches[batch].slice(nth, 1))
+
+    def all_pieces(self) -> npt.NDArray[np.void]:
+        """The pieces of all rows, in their order, a structured array of PIECE_DTYPE; touches no tokens."""
+        return np.concatenate([np.empty(0, PIECE_DTYPE), *map(self._pieces, self._map().batches)])
+
+    def _pieces(self, batch: pa.RecordBatch) -> npt.NDArray[np.void]:
+        try:
+            return batch_pieces(batch)[1]
+        except ValueError as error:
+            raise ShardError(self.entry.name, f"damaged pieces: {error}") from None
+
+    def _map(self) -> "_Mapped":
+        if self._mapped is None:
+            self._mapped = _map_file(self.directory, self.entry, self.shared)
+        return self._mapped
+
+
+class Split:
+    """The rows of a split, numbered 0..n-1 through its files in the manifest's order."""
+
+    def __init__(self, name: str, manifest: Manifest, files: list[ShardFile]) -> None:
+        self.name = name
+        self.files = files
+        self._manifest = manifest
+        self._first_row = np.concatenate([[0], np.cumsum([file.entry.rows for file in files], dtype=np.int64)])
+
+    def __len__(self) -> int:
+        """Rows."""
+        return int(self._first_row[-1])
+
+    def order(self, seed: int) -> Order:
+        """The order in which training reads these rows."""
+        header = self._manifest.header
+        return Order(self._manifest.order_digest, self.name, len(self), header.row_bytes, seed)
+
+    def locate(self, i: int) -> tuple[ShardFile, int]:
+        """The file that holds row i, and the row's number in it. Raises IndexError outside 0..n-1."""
+        files, rows = self._locate(np.array([i]))
+        return self.files[files[0]], int(rows[0])
+
+    def row(self, i: int) -> Tokens:
+        """Row i, [L + 1] of uint16 or uint32, a read-only view of the mapped file."""
+        file, nth = self.locate(i)
+        return file.row(nth)
+
+    def pieces(self, i: int) -> npt.NDArray[np.void]:
+        """The pieces of row i: a structured array of PIECE_DTYPE (document, cluster, kind, offset, start, length)."""
+        file, nth = self.locate(i)
+        return file.pieces(nth)
+
+    def rows(self, indices: npt.ArrayLike) -> Tokens:
+        """Rows `indices` [n], in that order, repeats allowed, as a new array [n, L + 1] of uint16 or uint32."""
+        header = self._manifest.header
+        files, rows = self._locate(np.asarray(indices, np.int64))
+        out = np.empty((len(rows), header.width), header.dtype)
+        slots = np.argsort(files, kind="stable")
+        borders = np.flatnonzero(np.diff(files[slots], prepend=-1, append=-1))
+        for begin, end in pairwise(borders):
+            chosen = slots[begin:end]
+            self.files[files[chosen[0]]].rows(rows[chosen], out, chosen)
+        return out
+
+    def _locate(self, indices: Int64) -> tuple[Int64, Int64]:
+        if indices.size and (indices.min() < 0 or indices.max() >= len(self)):
+            raise IndexError(f"split {self.name!r} has rows 0 to {len(self) - 1}")
+        files = np.searchsorted(self._first_row, indices, "right") - 1
+        return files, indices - self._first_row[files]
+
+
+def batch_pieces(batch: pa.RecordBatch) -> tuple[Int64, npt.NDArray[np.void]]:
+    """Where each row's pieces begin, int64 [rows + 1], and all pieces of `batch`, a structured array of PIECE_DTYPE."""
+    column = batch.column("pieces")
+    begins = column.offsets.to_numpy().astype(np.int64)
+    struct = column.values.slice(begins[0], begins[-1] - begins[0])
+    pieces = np.empty(len(struct), PIECE_DTYPE)
+    for name in PIECE_DTYPE.names or ():
+        values = struct.field(name)
+        raw = np.frombuffer(values.buffers()[1], PIECE_DTYPE[name]) if len(values) else pieces[name]
+        pieces[name] = raw[values.offset : values.offset + len(values)]
+    return begins - begins[0], pieces
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """A mapped file: its record batches, and all of it as an array of tokens; `base` is where each batch begins."""
+
+    batches: list[pa.RecordBatch] = field(repr=False)
+    tokens: Tokens = field(repr=False)
+    width: int
+    first_row: Int64  # of each batch
+    base: Int64
+
+    def begins(self, rows: Int64) -> Int64:
+        """Where rows [n] of the file begin in `tokens`."""
+        batch = np.searchsorted(self.first_row, rows, "right") - 1
+        return self.base[batch] + (rows - self.first_row[batch]) * self.width
+
+
+def open_file(directory: Path, entry: FileEntry, shared: SetHeader) -> tuple[ipc.RecordBatchFileReader, pa.Buffer]:
+    """Map one file and check its header against the set's; the reader, and the bytes that it reads from.
+
+    Raises ShardError for a file that is missing, no Arrow file, or not the one that the manifest describes.
+    """
+    try:
+        with pa.memory_map(str(directory / entry.name)) as file:
+            buffer = file.read_buffer()  # outlives the file handle: thousands of mapped shards hold no descriptor
+        reader = ipc.open_file(pa.BufferReader(buffer))
+        check_header(Header.from_arrow(reader.schema, entry.name), entry, shared)
+    except ShardError:
+        raise
+    except FileNotFoundError:
+        raise ShardError(entry.name, "missing") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ShardError(entry.name, f"not readable as Arrow: {error}") from None
+    return reader, buffer
+
+
+def _map_file(directory: Path, entry: FileEntry, shared: SetHeader) -> _Mapped:
+    """Map one file for reading. Raises ShardError."""
+    reader, buffer = open_file(directory, entry, shared)
+    try:
+        batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        for batch in batches:
+            batch.validate()  # that its buffers are as long as its rows need: rows are copied without further checks
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(entry.name, f"not readable as Arrow: {error}") from None
+    rows = np.array([batch.num_rows for batch in batches], np.int64)
+    if rows.sum() != entry.rows:
+        raise ShardError(entry.name, f"{rows.sum()} rows, the manifest says {entry.rows}")
+    batches, rows = [batch for batch in batches if batch.num_rows], rows[rows > 0]
+    size = shared.dtype.itemsize
+    addresses = [batch.column("tokens").values.buffers()[1].address - buffer.address for batch in batches]
+    tokens = np.frombuffer(buffer, shared.dtype, buffer.size // size)
+    return _Mapped(batches, tokens, shared.width, np.cumsum(rows) - rows, np.array(addresses, np.int64) // size)
+
+
+def check_header(header: Header, entry: FileEntry, shared: SetHeader) -> None:
+    """Raise ShardError where a file's header is not the one that the manifest gives it."""
+    expected = {**shared.model_dump(), "split": entry.split, "bucket": entry.bucket}
+    for key, value in header.model_dump().items():
+        if value != expected[key]:
+            what = "of another tokenizer: " if key == "tokenizer_sha256" else ""
+            raise ShardError(entry.name, f"{what}header: {key}: {value!r}, the manifest says {expected[key]!r}")
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(tokens: Tokens, begins: Int64, out: Tokens, slots: Int64) -> None:
+    """Copy the row that begins at tokens[begins[i]] to out[slots[i]]."""
+    width = out.shape[1]
+    for i in range(len(begins)):
+        out[slots[i]] = tokens[begins[i] : begins[i] + width]

@@ -1,0 +1,204 @@
+"""The whole loop: learning, stopping and going on, refusing what does not belong."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import write_shards
+from safetensors.torch import load_file
+
+from pretrain import checkpoint
+from pretrain.checkpoint import CheckpointError, MismatchError
+from pretrain.data import Batch
+from pretrain.metrics import Metrics, read_metrics
+from pretrain.train import run
+from pretrain.update import DivergedError
+
+TIMES = {"tokens_per_second", "data_seconds"}
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def killing(kind: str, step: int):
+    def on_event(event):
+        if event["kind"] == kind and event["step"] == step:
+            raise Killed
+
+    return on_event
+
+
+def start(config, corpus: Path, output: Path, on_event=None) -> dict:
+    return run(config, corpus / "shards", corpus / "tokenizer", output, on_event)
+
+
+def numbers(directory: Path) -> list[dict]:
+    records = read_metrics(directory / "metrics.jsonl")
+    return [{key: value for key, value in record.items() if key not in TIMES} for record in records]
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint.latest(directory / "checkpoints") / checkpoint.WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, config, tmp_path_factory):
+    """An uninterrupted run: its directory, its summary, its events."""
+    output = tmp_path_factory.mktemp("finished")
+    events = []
+    summary = start(config, corpus, output, events.append)
+    return output / "runs" / "tiny", summary, events
+
+
+def test_a_run_learns_and_says_so(finished):
+    directory, summary, events = finished
+    records = numbers(directory)
+    train = [record for record in records if record["kind"] == "train"]
+    evaluations = [record for record in records if record["kind"] == "evaluation"]
+    assert [record["step"] for record in train] == list(range(1, 13))
+    assert [record["tokens"] for record in train] == [96 * step for step in range(1, 13)]
+    assert train[0]["loss"] == pytest.approx(math.log(320), abs=0.5)
+    assert train[-1]["loss"] < 0.75 * train[0]["loss"]
+    assert train[0]["lr"] == pytest.approx(0.5e-2)
+    assert train[-1]["lr"] == pytest.approx(1e-3)
+    assert [record["step"] for record in evaluations] == [3, 6, 9, 12]
+    assert evaluations[-1]["bits_per_byte"] < evaluations[0]["bits_per_byte"]
+    assert summary["validation_bits_per_byte"] == evaluations[-1]["bits_per_byte"]
+    assert summary["train_loss"] == train[-1]["loss"]
+    assert summary["tokens"] == 12 * 96
+    assert 0 < summary["unigram_bits_per_byte"] < 8
+    assert [event["kind"] for event in events[:2]] == ["start", "train"]
+    assert events[-1] == {"kind": "end", **summary}
+    assert json.loads((directory / "summary.json").read_text()) == summary
+    assert [sample["prompt"] for sample in json.loads((directory / "samples.json").read_text())] == ["", "the miller"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [("train", 2), ("train", 4), ("checkpoint", 4), ("train", 7), ("evaluation", 9), ("checkpoint", 12), ("end", None)],
+)
+def test_resumed_equals_uninterrupted_bit_for_bit(finished, corpus, config, tmp_path, kind, step):
+    directory = tmp_path / "runs" / "tiny"
+    on_event = killing(kind, step) if step else None
+    if step:
+        with pytest.raises(Killed):
+            start(config, corpus, tmp_path, on_event)
+        assert not (directory / "summary.json").exists()
+    torch.manual_seed(99)
+    summary = start(config, corpus, tmp_path)
+    reference, expected, _ = finished
+    assert numbers(directory) == numbers(reference)
+    theirs = weights(reference)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in weights(directory).items())
+    assert {k: v for k, v in summary.items() if k not in TIMES} == {k: v for k, v in expected.items() if k not in TIMES}
+    assert (directory / "samples.json").read_bytes() == (reference / "samples.json").read_bytes()
+
+
+def test_killed_again_and_again(finished, corpus, config, tmp_path):
+    for step in (1, 5, 6, 8, 11):
+        with pytest.raises(Killed):
+            start(config, corpus, tmp_path, killing("train", step))
+    start(config, corpus, tmp_path)
+    assert numbers(tmp_path / "runs" / "tiny") == numbers(finished[0])
+
+
+def test_a_finished_run_returns_its_summary_and_touches_nothing(finished, corpus, config, monkeypatch):
+    directory, summary, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
+    monkeypatch.setattr("pretrain.train.Training.start", None)
+    assert start(config, corpus, directory.parent.parent) == summary
+    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*")} == before
+
+
+def test_a_finished_run_is_measured_again_when_only_measuring_changed(finished, corpus, config, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "runs" / "tiny")
+    before = weights(finished[0])
+    fewer = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"rows": 3})})
+    summary = start(fewer, corpus, tmp_path)
+    assert summary["validation"]["targets"] < finished[1]["validation"]["targets"]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(tmp_path / "runs" / "tiny").items())
+    steps = [r["step"] for r in numbers(tmp_path / "runs" / "tiny") if r["kind"] == "evaluation"]
+    assert steps == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "named"),
+    [
+        ("optimizer", {"lr": 0.5}, "optimizer.lr is 0.01, not 0.5"),
+        ("model", {"layers": 1}, "model.layers is 2, not 1"),
+        (None, {"steps": 13}, "steps is 12, not 13"),
+        (None, {"seed": 2}, "seed is 1, not 2"),
+    ],
+)
+def test_another_config_is_refused_by_name(finished, corpus, config, section, change, named):
+    other = config.model_dump()
+    (other[section] if section else other).update(change)
+    with pytest.raises(MismatchError, match=named):
+        start(type(config).model_validate(other), corpus, finished[0].parent.parent)
+
+
+def test_other_shards_are_refused_by_name(finished, corpus, config, tmp_path):
+    shards = write_shards(tmp_path / "shards", corpus / "tokenizer", config_hash="other")
+    with pytest.raises(MismatchError, match="packing_config is test, not other"):
+        run(config, shards, corpus / "tokenizer", finished[0].parent.parent)
+
+
+def test_another_tokenizer_is_refused_by_name(corpus, config, tmp_path):
+    shutil.copytree(corpus / "tokenizer", tmp_path / "tokenizer")
+    file = tmp_path / "tokenizer" / "tokenizer.json"
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(MismatchError, match="tokenizer"):
+        run(config, corpus / "shards", tmp_path / "tokenizer", tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(corpus, config, tmp_path):
+    with pytest.raises(Killed):
+        start(config, corpus, tmp_path, killing("train", 6))
+    file = checkpoint.latest(tmp_path / "runs" / "tiny" / "checkpoints") / checkpoint.OPTIMIZER
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 255
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"optimizer\.pt"):
+        start(config, corpus, tmp_path)
+
+
+def test_a_diverging_run_names_step_and_checkpoint(corpus, config, tmp_path, monkeypatch):
+    def poisoned(self, device):
+        raise DivergedError("loss is nan")
+
+    start_of = killing("checkpoint", 4)
+    with pytest.raises(Killed):
+        start(config, corpus, tmp_path, start_of)
+    monkeypatch.setattr("pretrain.train.update", lambda *args: poisoned(*args[:2]))
+    with pytest.raises(DivergedError, match=r"step 5: .*checkpoint of step 4 is intact"):
+        start(config, corpus, tmp_path)
+
+
+def test_compiled_training_has_the_same_losses(finished, corpus, config, tmp_path):
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        pytest.skip("torch.compile on CPU needs a C++ compiler")
+    short = {"name": "compiled", "compile": True, "steps": 12, "evaluation": config.evaluation}
+    start(config.model_copy(update=short), corpus, tmp_path)
+    found = [record["loss"] for record in numbers(tmp_path / "runs" / "compiled") if record["kind"] == "train"]
+    expected = [record["loss"] for record in numbers(finished[0]) if record["kind"] == "train"]
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_metrics_drop_what_will_happen_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [("train", 1), ("train", 2), ("evaluation", 2), ("train", 3)]
+    text = "".join(json.dumps({"kind": kind, "step": step}) + "\n" for kind, step in lines)
+    path.write_text(text + '{"kind": "tra')
+    metrics = Metrics(path, 2)
+    metrics.write({"kind": "evaluation", "step": 2})
+    metrics.close()
+    assert [(r["kind"], r["step"]) for r in read_metrics(path)] == [("train", 1), ("train", 2), ("evaluation", 2)]
+
+
+def test_batches_move_whole():
+    batch = Batch(*(torch.zeros(1, 2, dtype=torch.int64) for _ in range(4)))
+    assert isinstance(batch.to(torch.device("cpu")), Batch)
