@@ -38,7 +38,7 @@ _WIKIPEDIAS = {"als": "gsw", "bh": "bho", "eml": "egl", "no": "nob"}
 class Language:
     """The family `language`, measured on the whole text, or on a sample of a long one (see `sample`).
 
-    A text without a letter or digit that any script claims is `und` with score 0.
+    A text without a letter of any script is `und` with score 0: the model would name a language even for it.
     """
 
     name = "language"
@@ -48,9 +48,8 @@ class Language:
             signal(
                 "code",
                 pa.string(),
-                """ISO 639-3 code of the most likely language and ISO 15924 code of the script, as in `eng_Latn`: the
-                script that the model's label names, or else the text's own. Macrolanguages stay what the model calls
-                them (`zho`, `ara`); `und_Zyyy` for a text without letters.""",
+                """ISO 639-3 code of the most likely language, as in `eng`; macrolanguages stay what the model calls them
+                (`zho`, `ara`); `und` for a text without letters.""",
             ),
             signal("score", pa.float64(), "The model's probability of its label; 0 to 1, rounded to 4 decimals."),
             signal("label", pa.string(), "The model's own label; empty for a text without letters."),
@@ -84,18 +83,17 @@ class Language:
             label, score = "", 0.0
             if script != "Zyyy":
                 label, score = self._model.predict(sample(buffer[start:end]))
-            codes.append(code(label, script))
+            codes.append(code(label))
             scores.append(score)
             labels.append(label)
         columns = [pa.array(codes), pa.array(np.round(scores, 4)), pa.array(labels), pa.array(scripts)]
         return pa.record_batch([c.cast(f.type) for c, f in zip(columns, self.schema)], schema=self.schema)
 
 
-def code(label: str, script: str) -> str:
-    """ISO 639-3 code and script of a model's label, such as `en`, `ceb` or `eng_Latn`; see the signal `code`."""
-    language, _, own_script = label.partition("_")
-    language = _WIKIPEDIAS.get(language) or _TWO_LETTERS.get(language) or language or UNDETERMINED
-    return f"{language}_{own_script or script}"
+def code(label: str) -> str:
+    """ISO 639-3 code of a model's label, such as `en`, `ceb`, or, with a script that is left out, `eng_Latn`."""
+    language = label.partition("_")[0]
+    return _WIKIPEDIAS.get(language) or _TWO_LETTERS.get(language) or language or UNDETERMINED
 
 
 def sample(text: memoryview) -> bytes:

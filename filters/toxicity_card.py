@@ -79,7 +79,7 @@ def _documents(data: Path, model: Path, digest: str) -> list[str]:
     return rows
 
 
-_CARD = f"""# Toxicity model
+_CARD = rf"""# Toxicity model
 
 `toxicity.ftz`: a fastText classifier of passages (labels `toxic` and `clean`), quantised, {{size:,}} bytes, SHA-256
 `{{digest}}`. Made by `python -m filters.toxicity_training`, which also wrote this card; parameters and clean-up are
@@ -93,17 +93,20 @@ persons or single sentences, or moderating what people write.
 | data set | toxic is | licence |
 |---|---|---|
 | Davidson et al. 2017, 24,783 tweets | hate or offensive language | MIT |
-| Civil Comments (of toxic_spans), 16,100 comments | half or more of the raters say toxic; comments that fewer call toxic, but some, are not trained on | CC0 |
+| Civil Comments (of toxic_spans), 16,100 comments | half or more of the raters say toxic (\*) | CC0 |
 | ToxiGen, 668 statements about groups of people | hate | MIT |
 | Templates of unintended-ml-bias-analysis, 20,000 sentences | unkind words about an identity | Apache-2.0 |
 | GermEval 2018, 8,541 German tweets | offense: abuse, insult, profanity | CC BY 4.0 |
 | Passages of 31 novels in 9 languages (Standard Ebooks, COST ELTeC) | none: presumed clean | CC0; texts public domain |
-| Passages of 1,511 web pages (dragnet, Readability) | none: presumed clean | the pages belong to their sites; only the model's weights are passed on |
+| Passages of 1,511 web pages (dragnet, Readability) | none: presumed clean | the pages' own (\*\*) |
 | Sentences in 75 languages (Leipzig corpora) | none: presumed clean | CC BY |
+
+(\*) Comments that fewer raters call toxic, but some, are measured as clean and not trained on. (\*\*) They belong to
+their sites; nothing of them but the model's weights is passed on.
 
 **Split:** one group in five, by a hash, is held back and never trained on. A group is a text without user names and
 links (so that a repeated tweet stays on one side), a book, a page, or, of the templates, one kind or unkind word with
-all its sentences. Parameters were chosen among about ten on the held-back part, which flatters it a little; the column
+all its sentences. Parameters were chosen among fifteen on the held-back part, which flatters it a little; the column
 "never seen" has models with the same parameters that were trained without any text of that data set.
 
 ## Labelled text, held back

@@ -92,8 +92,8 @@ def read_list(text: str) -> list[Archive]:
 def prepare(output: Path, archives: list[Archive], say: Callable[[str], None] = print) -> int:
     """Make `output` hold what `archives` give; returns how many had to be fetched.
 
-    What an earlier run finished stays untouched, down to modification times; each file is written under a temporary name
-    and renamed. Files made from archives that are no longer listed are removed. Raises InputError.
+    What an earlier run finished stays untouched, down to modification times; each file is written under a temporary
+    name and renamed. Files made from archives that are no longer listed are removed. Raises InputError.
     """
     ledger = _read_ledger(output)
     fresh = {archive.name: ledger[archive.name] for archive in archives if _is_fresh(output, archive, ledger)}
@@ -210,7 +210,7 @@ def _warc(archive: Archive, members: Iterator[tuple[str, bytes]]) -> Iterator[by
         head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n\r\n"
         headers = {
             "WARC-Target-URI": archive.address + quote(name.removeprefix(root)),
-            "WARC-Payload-Digest": "sha1:" + b32encode(hashlib.sha1(page).digest()).decode(),
+            "WARC-Payload-Digest": _digest(page),
         }
         yield _record("response", "application/http; msgtype=response", head.encode() + page, headers)
 
@@ -221,11 +221,16 @@ def _record(kind: str, content_type: str, block: bytes, headers: dict[str, str])
         "WARC-Date": WARC_DATE,
         "WARC-Record-ID": f"<urn:uuid:{uuid5(NAMESPACE_URL, kind + ' ' + next(iter(headers.values())))}>",
         **headers,
+        "WARC-Block-Digest": _digest(block),
         "Content-Type": content_type,
         "Content-Length": str(len(block)),
     }
     head = "WARC/1.0\r\n" + "".join(f"{key}: {value}\r\n" for key, value in named.items()) + "\r\n"
     return _gzip(head.encode() + block + b"\r\n\r\n")
+
+
+def _digest(content: bytes) -> str:
+    return "sha1:" + b32encode(hashlib.sha1(content).digest()).decode()
 
 
 def _gzip(content: bytes) -> bytes:
@@ -287,7 +292,7 @@ def _get(url: str, most: int) -> bytes:
         try:
             with _opener().open(url, timeout=SECONDS) as response:
                 content = response.read(most + 1)
-                if len(content) <= most and getattr(response, "length", 0):
+                if len(content) <= most and getattr(response, "length", None):
                     raise http.client.IncompleteRead(content)
             break
         except urllib.error.HTTPError:

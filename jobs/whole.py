@@ -10,7 +10,7 @@ from typing import Any
 from jobs.config import RunConfig, check_inputs, load
 from pipelines import shard_stages, stages
 from pipelines.errors import ConfigError
-from pipelines.ledger import Ledger, read_stages
+from pipelines.ledger import Ledger, read_stages, write_text
 from pipelines.run import Run, Step, check_stage, execute, output_of
 
 REPORT_VERSION = 1

@@ -74,11 +74,26 @@ class _Cutter:
                     return
                 position = self._position()
                 self._headers(headers)
-                yield self._record(position, headers)
+                record = self._record(position, headers)
             except _Broken as broken:
-                lost = self._resynchronize()
-                detail = "; ".join(part for part in (broken.detail, f"{lost} bytes skipped" if lost else "") if part)
-                yield Damage(position or broken.position, broken.reason, detail, headers)
+                yield self._damage(broken, position or broken.position, headers)
+                continue
+            # The checksum of a frame stands at its end: it is checked before its record is believed.
+            try:
+                self._skip_blank_lines()
+                yield record
+            except _Broken as broken:
+                if broken.position == position:
+                    yield self._damage(broken, position, headers)
+                else:
+                    yield record
+                    yield self._damage(broken, broken.position, {})
+
+    def _damage(self, broken: _Broken, position: str, headers: dict[str, str]) -> Damage:
+        """Damage at a position, once reading has moved to the next record."""
+        lost = self._resynchronize()
+        parts = (broken.detail, f"{lost} bytes skipped" if lost else "")
+        return Damage(position, broken.reason, "; ".join(part for part in parts if part), headers)
 
     def _position(self) -> str:
         """Where the next byte lies in the file."""

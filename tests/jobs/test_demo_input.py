@@ -59,7 +59,7 @@ class Index:
         http.server.SimpleHTTPRequestHandler.log_message = log
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/simple"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def offer(self, kind, name, content, members="", address="", **changes):
         line = Archive(kind, name, hashlib.sha256(content).hexdigest(), len(content), "MIT", members, address)

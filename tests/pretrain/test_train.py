@@ -1,5 +1,6 @@
 """The whole loop: learning, stopping and going on, refusing what does not belong."""
 
+import functools
 import json
 import math
 import shutil
@@ -14,6 +15,7 @@ from pretrain import checkpoint
 from pretrain.checkpoint import CheckpointError, MismatchError
 from pretrain.data import Batch
 from pretrain.metrics import Metrics, read_metrics
+from pretrain.model import Decoder
 from pretrain.train import run
 from pretrain.update import DivergedError
 
@@ -178,14 +180,12 @@ def test_a_diverging_run_names_step_and_checkpoint(corpus, config, tmp_path, mon
         start(config, corpus, tmp_path)
 
 
-def test_compiled_training_has_the_same_losses(finished, corpus, config, tmp_path):
-    if shutil.which("g++") is None and shutil.which("clang++") is None:
-        pytest.skip("torch.compile on CPU needs a C++ compiler")
-    short = {"name": "compiled", "compile": True, "steps": 12, "evaluation": config.evaluation}
-    start(config.model_copy(update=short), corpus, tmp_path)
-    found = [record["loss"] for record in numbers(tmp_path / "runs" / "compiled") if record["kind"] == "train"]
-    expected = [record["loss"] for record in numbers(finished[0]) if record["kind"] == "train"]
-    assert found == pytest.approx(expected, rel=1e-3)
+def test_compiled_training_traces_without_a_break_and_has_the_same_losses(finished, corpus, config, tmp_path, monkeypatch):
+    # the eager backend leaves out minutes of code generation, which is torch's own affair
+    compiled = functools.partialmethod(torch.nn.Module.compile, backend="eager", fullgraph=True)
+    monkeypatch.setattr(Decoder, "compile", compiled)
+    start(config.model_copy(update={"name": "compiled", "compile": True}), corpus, tmp_path)
+    assert numbers(tmp_path / "runs" / "compiled") == numbers(finished[0])
 
 
 def test_metrics_drop_what_will_happen_again(tmp_path):
