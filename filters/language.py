@@ -48,8 +48,8 @@ class Language:
             signal(
                 "code",
                 pa.string(),
-                """ISO 639-3 code of the most likely language, as in `eng`; macrolanguages stay what the model calls them
-                (`zho`, `ara`); `und` for a text without letters.""",
+                """ISO 639-3 code of the most likely language, as in `eng`; a macrolanguage stays what the
+                model calls it (`zho`, `ara`); `und` for a text without letters.""",
             ),
             signal("score", pa.float64(), "The model's probability of its label; 0 to 1, rounded to 4 decimals."),
             signal("label", pa.string(), "The model's own label; empty for a text without letters."),
@@ -77,7 +77,7 @@ class Language:
     def __call__(self, batch: TextBatch) -> pa.RecordBatch:
         """Identify the language of every text; columns as in `schema`."""
         scripts = [SCRIPTS[index] for index in dominant_scripts(batch.data, batch.offsets)]
-        buffer, offsets = memoryview(batch.data), batch.offsets.tolist()
+        buffer, offsets = batch.data.data, batch.offsets.tolist()
         codes, scores, labels = [], [], []
         for script, start, end in zip(scripts, offsets[:-1], offsets[1:]):
             label, score = "", 0.0

@@ -27,8 +27,8 @@ from filters.codepoints import (
     SPACE,
 )
 
-VERSION = 1
-"""Version of these definitions (with `codepoints.UNICODE`); every family measured on words or lines depends on it."""
+VERSION = f"1, Unicode {codepoints.UNICODE}"
+"""Version of these definitions; whatever is measured on words or lines depends on it."""
 
 HASH_SEED = np.uint64(0x9E3779B97F4A7C15)
 HASH_PRIME = np.uint64(0xD6E8FEB86659FD93)

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from filters import fasttext_model
+from filters.assets import AssetError
 from filters.batch import TextBatch
 from filters.family import signal
 from filters.fasttext_model import FastTextModel
 
 MODEL = Path(__file__).parent / "models" / "toxicity.ftz"
-MODEL_SHA256 = "fcda7c925f79cbd5dbf147a7b94c5aa0ec1e40336751be12c94603939eeab714"
+MODEL_SHA256 = "d41dac8d0bfc13971f546417959f7c990c96069b0d1962b927dfb4d9e0ed5708"
 TOXIC = "toxic"
 THRESHOLD = 0.5
 PASSAGE = 500
@@ -57,9 +58,12 @@ class Toxicity:
             sha256: The digest of a model of one's own.
 
         Raises:
-            AssetError: The file is missing, altered or no fastText classifier.
+            AssetError: The file is missing, altered, no fastText classifier or one without that label.
         """
-        self._model = fasttext_model.load("toxicity.model", model, sha256 if model != MODEL else sha256 or MODEL_SHA256)
+        digest = sha256 if model != MODEL else sha256 or MODEL_SHA256
+        self._model = fasttext_model.load("toxicity.model", model, digest)
+        if TOXIC not in self._model.labels:
+            raise AssetError(f"toxicity.model: {model} has no label {TOXIC}")
 
     def __call__(self, batch: TextBatch) -> pa.RecordBatch:
         """Measure every text of the batch; columns float64 [texts] as in `schema`."""

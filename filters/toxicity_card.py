@@ -82,8 +82,10 @@ def _documents(data: Path, model: Path, digest: str) -> list[str]:
 _CARD = rf"""# Toxicity model
 
 `toxicity.ftz`: a fastText classifier of passages (labels `toxic` and `clean`), quantised, {{size:,}} bytes, SHA-256
-`{{digest}}`. Made by `python -m filters.toxicity_training`, which also wrote this card; parameters and clean-up are
-there. It scores passages of up to 500 characters; a document's signals are defined in `filters/toxicity.py`.
+`{{digest}}`.
+
+Made by `python -m filters.toxicity_training`, which also wrote this card; parameters and clean-up are there. It scores
+passages of up to 500 characters; a document's signals are defined in `filters/toxicity.py`.
 
 **What it is for:** dropping pages that consist of insults and hate from a pretraining corpus. **Not for:** judging
 persons or single sentences, or moderating what people write.
@@ -127,10 +129,11 @@ Caught and flagged: share of toxic and of clean examples that score above {THRES
 
 - It knows words and their parts, not who says what of whom: quoted, reclaimed or discussed slurs score high, hatred in
   polite words low. Look at the last column for what to expect of text unlike the training data.
-- The labels are of English and German short messages. In other languages it mostly says "clean", whatever the text.
+- The labels are of English and German short messages. What is toxic in other languages it mostly misses (nobody
+  measured it), and a word there may look like an English insult: Afrikaans "hoe" is "how".
 - Davidson's "offensive" is largely profanity, often among friends and often in African American English, which the
   data over-represent among the toxic (Sap et al. 2019). The second reading shows hate alone.
-- The clean comments of Civil Comments were collected for words that at least one rater minded: that data set measures
-  how raters disagree more than how toxicity differs from ordinary text.
+- The comments of Civil Comments here were chosen to mark toxic words in, so that few of them are ordinary comments:
+  that data set shows how raters disagree more than how toxic text differs from ordinary text.
 - "Presumed clean" was not checked by hand; novels of the 19th century hold slurs and their pages count as clean.
 """

@@ -2,7 +2,8 @@
 
 Reads labelled sentences and presumably clean text under `$GRISTMILL_DATA` (default `../shared/data`), writes
 `models/toxicity.ftz` and its card `models/toxicity.md`, and prints the digest that `toxicity.py` must name. One thread
-and a fixed seed: with the same fastText and C library the same file comes out, byte for byte. Two minutes on one core.
+and a fixed seed: with the same fastText and C library the same file comes out, byte for byte. Two minutes on one core;
+Linux with glibc only.
 """
 
 import csv

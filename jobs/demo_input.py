@@ -327,9 +327,10 @@ def _opener() -> urllib.request.OpenerDirector:
 
 def _indexes() -> list[str]:
     """The addresses of pip's package indexes, the main one first."""
-    from pip._internal.models.index import PyPI
+    main, others = _pip_setting("index-url"), (_pip_setting("extra-index-url") or "").split()
+    from pip._internal.models.index import PyPI  # what pip uses when nothing is set; after the check that pip is there
 
-    return [_pip_setting("index-url") or PyPI.simple_url, *(_pip_setting("extra-index-url") or "").split()]
+    return [main or PyPI.simple_url, *others]
 
 
 def _pip_setting(name: str) -> str | None:

@@ -14,7 +14,7 @@ from pipelines.errors import GristmillError
 
 DEFAULTS = {
     "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
+    "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),  # a bar on a terminal only
     # Reused Python workers keep their imports and models from one task to the next.
     "spark.python.worker.reuse": "true",
     # Arrow batches are bounded in bytes, since documents differ in size by a factor of a million.
@@ -45,7 +45,7 @@ def start(settings: Spark, master: str | None = None) -> SparkSession:
         log4j = files("pipelines").joinpath("log4j2.properties")
         builder = builder.config("spark.driver.memory", settings.memory).config(
             "spark.driver.extraJavaOptions",
-            f"-Dlog4j2.configurationFile=file:{log4j} -Dio.netty.tryReflectionSetAccessible=true",
+            f"-Dlog4j2.configurationFile=file:{log4j}",
         )
     for key, value in {**DEFAULTS, **given, **settings.conf}.items():
         builder = builder.config(key, value)

@@ -86,7 +86,8 @@ def save(directory: Path, state: State, model: nn.Module, optimizer: torch.optim
     target = directory / f"step-{state.step:08d}"
     temporary = directory / f".{target.name}"
     temporary.mkdir()
-    save_file({name: p.detach().contiguous() for name, p in model.named_parameters()}, temporary / WEIGHTS)
+    weights = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+    save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})  # transformers wants to know
     torch.save({"optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}, temporary / OPTIMIZER)
     (temporary / STATE).write_text(state.model_dump_json(indent=2) + "\n", "utf-8")
     digests = {name: _digest(temporary / name) for name in (WEIGHTS, OPTIMIZER, STATE)}

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 if TYPE_CHECKING:
     from pretrain.runs import SavedRun
@@ -81,7 +80,7 @@ def _exit_status() -> Iterator[None]:
     except (CheckpointError, ShardError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    except (ValidationError, ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
 

@@ -105,7 +105,7 @@ class PretrainConfig(Frozen):
     )
     model: ModelConfig = Field(default=ModelConfig(), description="Shape of the decoder.")
     batch_tokens: int = Field(default=4096, ge=1, description="Tokens per optimizer step, rounded down to whole rows.")
-    micro_batch: int = Field(default=8, ge=1, description="Rows in one forward pass; a larger batch is accumulated.")
+    micro_batch: int = Field(default=4, ge=1, description="Rows in one forward pass; a larger batch is accumulated.")
     steps: int | None = Field(default=None, ge=1, description="Length of the run in optimizer steps.")
     tokens: int | None = Field(
         default=None, ge=1, description="Length of the run in tokens, rounded up to whole steps."

@@ -12,6 +12,7 @@ import shards.read
 from pretrain.checkpoint import MismatchError, Origin
 from pretrain.config import PretrainConfig
 from shards.format import SetHeader
+from shards.manifest import MANIFEST
 from shards.read import ShardSet, Split
 from tokenizer.encode import Encoder, load
 from tokenizer.vocabulary import sha256, token_bytes
@@ -58,9 +59,11 @@ class Inputs:
 
 
 def open_inputs(shards_dir: Path, tokenizer_dir: Path) -> Inputs:
-    """Open both. Raises FileNotFoundError without a tokenizer.json, MismatchError where it is not the shards' own,
-    ValueError for shards without train rows, and what `shards.read.open` raises.
+    """Open both. Raises FileNotFoundError where one is not there, MismatchError where the tokenizer is not the shards'
+    own, ValueError for shards without train rows, and what `shards.read.open` raises.
     """
+    if not (shards_dir / MANIFEST).is_file():
+        raise FileNotFoundError(f"there are no shards in {shards_dir}")
     found = shards.read.open(shards_dir)
     header, digest = found.header, sha256(tokenizer_dir)
     if digest != header.tokenizer_sha256:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tokenizer.patterns import PATTERNS
+
 # What is heavy is imported inside the commands, so that --help answers at once.
 
 app = typer.Typer(help="Train a tokenizer, look at it, use it.", no_args_is_help=True)
@@ -37,13 +39,12 @@ def train(
     files: Files,
     output: Annotated[Path, typer.Option(help="Where tokenizer.json and tokenizer_config.json go.", file_okay=False)],
     vocab_size: Annotated[int, typer.Option(help="Tokens at most, special tokens included.", min=259)] = 32_000,
-    pattern: Annotated[str, typer.Option(help="Split pattern: gpt2, cl100k, llama3, digits2, digits1.")] = "cl100k",
+    pattern: Annotated[str, typer.Option(help=f"Split pattern: {', '.join(PATTERNS)}.")] = "cl100k",
     min_frequency: Annotated[int, typer.Option(help="Pairs rarer than this are not merged.", min=1)] = 2,
     column: Column = "text",
     as_json: Json = False,
 ) -> None:
     """Train a byte-level BPE on FILES and save it."""
-    from tokenizer.patterns import PATTERNS
     from tokenizer.texts import read_texts
     from tokenizer.train import save
     from tokenizer.train import train as train_bpe

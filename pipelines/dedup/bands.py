@@ -92,7 +92,7 @@ def candidates(bucket: int) -> Callable[[Batches], Batches]:
 
 def _pairs(keys: NDArray[np.int64], ids: NDArray[np.uint8], bucket: int) -> Batches:
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
-    left, right = _pairs_of_buckets(starts, len(keys), bucket, HEADS)
+    left, right = _pairs_of_buckets(starts, len(keys), bucket, min(HEADS, bucket))
     for at in range(0, len(left), 500_000):
         part = slice(at, at + 500_000)
         yield pa.RecordBatch.from_arrays([binary(ids[left[part]]), binary(ids[right[part]])], schema=PAIRS)

@@ -20,6 +20,7 @@ FALLBACK = "cp1252"
 # A text declared to be UTF-8 whose broken bytes are at most this share of its bytes beyond ASCII is damaged UTF-8,
 # not another encoding: in other encodings nearly every letter beyond ASCII breaks.
 DAMAGE = 0.1
+_NOTATIONS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf_7"})
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -77,16 +78,8 @@ def codec_of(label: str) -> str | None:
         info = codecs.lookup(name)
     except (LookupError, ValueError):
         return None
-    # Codecs such as rot13 and base64 do not make text of bytes; idna and punycode are no encodings of documents.
-    if not info._is_text_encoding or info.name in (
-        "idna",
-        "punycode",
-        "unicode_escape",
-        "raw_unicode_escape",
-        "undefined",
-    ):
-        return None
-    return info.name
+    # rot13 and base64 do not make text of bytes; the others are notations, not encodings of documents.
+    return info.name if info._is_text_encoding and info.name.replace("-", "_") not in _NOTATIONS else None
 
 
 def _wide(data: bytes) -> str | None:

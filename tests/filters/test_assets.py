@@ -12,7 +12,7 @@ CONTENT = b"weights"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture()
+@pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.ftz"
     path.write_bytes(CONTENT)
@@ -48,7 +48,12 @@ def test_a_model_of_ones_own_is_checked_against_its_digest(family: type, tmp_pat
         family(model=tmp_path / "none.ftz")
     with pytest.raises(AssetError, match="SHA-256"):
         family(model=language.MODEL, sha256="0" * 64)
-    family(model=toxicity.MODEL, sha256=hashlib.sha256(toxicity.MODEL.read_bytes()).hexdigest())
+    family(model=toxicity.MODEL, sha256=toxicity.MODEL_SHA256)
+
+
+def test_a_toxicity_model_has_a_label_for_it() -> None:
+    with pytest.raises(AssetError, match=r"toxicity\.model: .*no label toxic"):
+        toxicity.Toxicity(model=language.MODEL)
 
 
 def test_an_empty_text_gets_the_models_prior() -> None:

@@ -20,7 +20,13 @@ SETS = ("gopher_quality", "gopher_repetition", "fineweb", "book", "code")
 PAGE = """It was late in the afternoon when the ferry came in, and the people of the town had gone down to meet it.
 Nobody knew who would be on board. "They said that she would write," Anna told her brother, "but you know her."
 He nodded and looked at the water. A gull with a torn wing walked along the pier; three boys threw bread at it.
-When the ropes were fast, a single passenger stepped out, carrying a box that seemed far too heavy to have come alone."""
+When the ropes were fast, a single passenger stepped out, with a box that seemed far too heavy to have come alone."""
+CODE = """def area(width: float, height: float) -> float:
+    if width < 0 or height < 0:
+        raise ValueError("a side is not negative")
+
+    return width * height
+"""
 
 
 def rules(name: str) -> dict[str, str]:
@@ -43,13 +49,13 @@ def fired(name: str, text: str, language: str = "eng") -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", ["gopher_quality", "gopher_repetition", "fineweb"])
 def test_a_sound_page_passes(name):
-    text = (
-        PAGE if name != "book" else "\n\n".join(f"{number}: {PAGE}" for number in range(3)).replace("late", "early", 2)
-    )
-    assert fired(name, text) - {"dup_line_chars", "dup_5gram", "dup_10gram"} == set()
-    assert fired(name, PAGE) <= {"nearly_empty"}
+    assert fired(name, PAGE) == set()
+
+
+def test_sound_code_passes():
+    assert fired("code", CODE) == set()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ def test_a_sound_page_passes(name):
         ("gopher_quality", PAGE.replace("\n", "...\n"), "ellipsis_lines"),
         ("gopher_quality", PAGE + " 12 34" * 20, "few_alphabetic_words"),
         ("gopher_quality", "buy cheap shoes online now " * 20, "few_stop_words"),
-        ("gopher_repetition", PAGE + "\nread more" * 3, "dup_lines"),
+        ("gopher_repetition", PAGE + "\nread more" * 4, "dup_lines"),
         ("gopher_repetition", PAGE + "\n\nread more" * 4, "dup_paragraphs"),
         ("gopher_repetition", f"{PAGE}\n{PAGE}", "dup_line_chars"),
         ("gopher_repetition", f"{PAGE}\n\n{PAGE}", "dup_paragraph_chars"),
@@ -73,14 +79,14 @@ def test_a_sound_page_passes(name):
         ("gopher_repetition", PAGE + " buy cheap shoes" * 20, "top_3gram"),
         ("gopher_repetition", PAGE + " buy cheap shoes now" * 20, "top_4gram"),
         *[("gopher_repetition", f"{PAGE} {PAGE}", f"dup_{n}gram") for n in range(5, 11)],
-        ("fineweb", PAGE.replace(".\n", "\n").replace('"\n', "\n").removesuffix("."), "few_terminal_punct_lines"),
+        ("fineweb", PAGE.replace('"\n', "\n").replace(".\n", "\n").rstrip("."), "few_terminal_punct_lines"),
         ("fineweb", f"{PAGE}\n{PAGE}", "dup_line_chars"),
         ("fineweb", PAGE.replace(" ", "\n"), "short_lines"),
         ("fineweb", PAGE.replace(" ", "\n"), "many_newlines"),
         ("book", PAGE, "nearly_empty"),
         ("book", "\n".join([PAGE] * 3), "dup_line_chars"),
         ("book", "\n\n".join([PAGE] * 3), "dup_paragraph_chars"),
-        ("book", " ".join([PAGE] * 3), "dup_5gram"),
+        ("book", " ".join([PAGE] * 5), "dup_5gram"),
         ("book", " ".join([PAGE] * 3), "dup_10gram"),
         ("code", "", "empty"),
         ("code", "x = 1\n" * 100 + "y = [" + "1, " * 400 + "]\n", "long_line"),

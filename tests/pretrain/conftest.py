@@ -1,79 +1,15 @@
 """A small corpus, its tokenizer and its shards, made once for all tests of the room."""
 
-import hashlib
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import torch
+from pretrain_corpus import CONTEXT, sentences, write_shards
 
 from pretrain.config import PretrainConfig
-from shards.format import Header
-from shards.manifest import write_manifest
-from shards.write import write_shard
-from tokenizer.encode import load
 from tokenizer.train import save, train
-from tokenizer.vocabulary import sha256, special_ids
 
 torch.set_num_threads(1)  # matrices this small gain nothing from more, and lose much on a busy machine
-
-CONTEXT = 24
-SUBJECTS = ["the miller", "a raven", "the old ferryman", "naïve Zoë", "the 7th bell"]
-VERBS = ["grinds", "watches", "forgets", "counts", "carries"]
-OBJECTS = ["the grain.", "nothing — at all.", "a river of stars.", "41 stones.", "日本 tea."]
-
-
-def sentences(count: int, seed: int) -> list[str]:
-    """Documents of one to three sentences, so that rows hold several and cut some."""
-    random = np.random.default_rng(seed)
-
-    def sentence() -> str:
-        return " ".join(str(random.choice(words)) for words in (SUBJECTS, VERBS, OBJECTS))
-
-    return [" ".join(sentence() for _ in range(random.integers(1, 4))) for _ in range(count)]
-
-
-def write_shards(directory: Path, tokenizer: Path, config_hash: str = "test") -> Path:
-    """Shards of two train buckets, and two validation buckets, context of CONTEXT tokens."""
-    encoder = load(tokenizer)
-    ids = special_ids(tokenizer)
-    directory.mkdir(parents=True)
-    entries = []
-    for split, bucket, count, seed in (
-        ("train", "mill", 90, 1),
-        ("train", "river", 40, 2),
-        ("validation", "mill", 20, 3),
-        ("validation", "river", 9, 4),
-    ):
-        texts = sentences(count, seed)
-        tokens = [[ids["<|bos|>"], *encoder.encode(t).tolist(), ids["<|endoftext|>"]] for t in texts]
-        keys = [hashlib.md5(f"{split}{bucket}{i}".encode()).digest() for i in range(count)]
-        documents = pa.table(
-            {
-                "document": pa.array(keys, pa.binary(16)),
-                "cluster": pa.array(keys, pa.binary(16)),
-                "tokens": pa.array(tokens, pa.list_(pa.uint16())),
-            }
-        )
-        header = Header(
-            tokenizer_sha256=sha256(tokenizer),
-            vocabulary_size=encoder.vocabulary_size,
-            context_length=CONTEXT,
-            special_ids=ids,
-            bos="<|bos|>",
-            eos="<|endoftext|>",
-            padding="<|padding|>",
-            adds_bos=True,
-            adds_eos=True,
-            packing="concatenate",
-            config_hash=config_hash,
-            split=split,
-            bucket=bucket,
-        )
-        entries.append(write_shard(directory / f"{split}-{bucket}-00000.arrow", documents, header, seed=7))
-    write_manifest(directory, header.shared(), entries)
-    return directory
 
 
 @pytest.fixture(scope="session")

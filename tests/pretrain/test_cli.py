@@ -59,6 +59,8 @@ def test_wrong_arguments_exit_with_2(output, tmp_path):
         ["sample", output, "--top-k", "0"],
     ):
         assert invoke(*arguments).exit_code == 2
+    (tmp_path / "runs").symlink_to(output / "runs")
+    assert "no shards" in invoke("evaluate", tmp_path).output
     assert "tiny" in invoke("evaluate", output, "--run", "nowhere").output
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_shards
+from pretrain_corpus import write_shards
 from safetensors.torch import load_file
 
 from pretrain import checkpoint
@@ -180,7 +180,9 @@ def test_a_diverging_run_names_step_and_checkpoint(corpus, config, tmp_path, mon
         start(config, corpus, tmp_path)
 
 
-def test_compiled_training_traces_without_a_break_and_has_the_same_losses(finished, corpus, config, tmp_path, monkeypatch):
+def test_compiled_training_traces_without_a_break_and_has_the_same_losses(
+    finished, corpus, config, tmp_path, monkeypatch
+):
     # the eager backend leaves out minutes of code generation, which is torch's own affair
     compiled = functools.partialmethod(torch.nn.Module.compile, backend="eager", fullgraph=True)
     monkeypatch.setattr(Decoder, "compile", compiled)

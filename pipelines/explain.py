@@ -1,0 +1,388 @@
+"""Explain: all that a run knows of one document, and documents that a rule dropped, to look at.
+
+No Spark: the datasets are read file by file, and of a file only the row groups that hold what is looked for.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+from filters.normalize import normalize_code as well_formed
+from pipelines import datasets
+from pipelines.config import nearest
+from pipelines.errors import ConfigError, GristmillError
+from pipelines.funnel import _reasons as reasons_of
+from pipelines.ledger import read_stages
+
+DUPLICATE = "duplicate"  # named like a rule, though `duplicate_of` says it and `failed_rules` does not
+EXCERPT = 600  # characters
+CLUSTER_SHOWN = 10  # documents
+EDITS_SHOWN = 100
+
+Row = dict[str, Any]
+
+# What would garble a terminal or a page: control characters but line ends and tabs, bidi overrides, lone surrogates.
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_DOTTED = re.compile(r"(?<![\w.])[A-Za-z_]\w*\.[A-Za-z_]\w*")
+
+
+def excerpt(text: str, limit: int = EXCERPT) -> str:
+    """The first `limit` characters of a text, in a form that is safe to show."""
+    shown = _UNSHOWN.sub("\ufffd", text[:limit].replace("\r\n", "\n"))
+    return shown + "…" if len(text) > limit else shown
+
+
+def signals_read(predicate: str) -> list[str]:
+    """The names of the signals (FAMILY.SIGNAL) in a predicate, in the order of their first use."""
+    return list(dict.fromkeys(_DOTTED.findall(_LITERAL.sub("''", predicate))))
+
+
+@dataclass(frozen=True)
+class AppliedRule:
+    """A rule of the finished run: its predicate, the sources asked, and the config's overrides of it, in order."""
+
+    name: str
+    predicate: str
+    sources: tuple[str, ...]
+    overrides: tuple[Row, ...] = ()
+
+    def predicate_for(self, source: str, language: str | None) -> str | None:
+        """The predicate that a document is judged by, None where the rule is switched off: the last override wins."""
+        found: str | None = self.predicate
+        for override in self.overrides:
+            sources, languages = override.get("sources"), override.get("languages")
+            if (not sources or source in sources) and (not languages or language in languages):
+                found = override["predicate"]
+        return found
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What stages.json and config.json of an output directory say of its finished stages."""
+
+    output: Path
+    facts: dict[str, Row]  # of the finished stages, by name
+    config: Row = field(default_factory=dict)  # {} where there is no config.json
+
+    @classmethod
+    def read(cls, output: Path) -> Finished:
+        """Raises GristmillError where one of the two files is damaged."""
+        facts = {name: entry.get("facts", {}) for name, entry in read_stages(output).items() if entry.get("finished")}
+        path = output / "config.json"
+        try:
+            config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError as error:
+            raise GristmillError(f"{path} is damaged ({error})") from error
+        return cls(output, facts, config)
+
+    def rules(self) -> list[AppliedRule]:
+        """The rules that the verdicts were made by."""
+        overrides = self.config.get("rules", {}).get("overrides", [])
+        return [
+            AppliedRule(name, predicate, tuple(sources), tuple(o for o in overrides if o["rule"] == name))
+            for name, predicate, sources in self.facts.get("judge", {}).get("rules", [])
+        ]
+
+    def has(self, dataset: str) -> bool:
+        """Whether the stage that writes a dataset is finished; what an unfinished one left is not looked at."""
+        stage = {"verdicts": "judge", "pairs": "match", "signals": "annotate", "edits": "annotate"}[dataset]
+        return stage in self.facts
+
+
+def batches(files: Iterable[str], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of Parquet files, some columns of them."""
+    for file in files:
+        with pq.ParquetFile(file) as opened:
+            yield from opened.iter_batches(batch_size=65_536, columns=columns)
+
+
+def rows_where(
+    files: Iterable[str], column: str, wanted: Iterable[str], columns: list[str] | None = None
+) -> Iterator[Row]:
+    """The rows whose `column` holds one of the wanted values; other row groups are not read."""
+    values = pa.array(sorted(set(wanted)), pa.string())
+    for file in files if len(values) else []:
+        with pq.ParquetFile(file) as opened:
+            for group in range(opened.num_row_groups):
+                hit = pc.is_in(opened.read_row_group(group, columns=[column])[column], values)
+                if pc.any(hit).as_py():
+                    yield from opened.read_row_group(group, columns=columns).filter(hit).to_pylist()
+
+
+def signals_of(output: Path, doc_ids: Iterable[str]) -> dict[str, dict[str, Row]]:
+    """All signals of some documents: doc_id -> family -> signal -> value."""
+    found: dict[str, dict[str, Row]] = {doc_id: {} for doc_id in doc_ids}
+    for folder in sorted(path for path in (output / "signals").glob("*") if path.is_dir()):
+        for row in rows_where(datasets.files(output, f"signals/{folder.name}"), "doc_id", found):
+            found[row.pop("doc_id")][folder.name] = row
+    return found
+
+
+def values_read(predicate: str | None, signals: dict[str, Row]) -> Row:
+    """The values of the signals that a predicate reads; None for one that was not measured."""
+    names = [name.split(".", 1) for name in signals_read(predicate or "")]
+    return {f"{family}.{name}": signals.get(family, {}).get(name) for family, name in names}
+
+
+class Examples:
+    """For each name (a rule, say) the `count` documents that come first by a hash of name and doc_id."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._heaps: dict[str, list[tuple[int, int, str, str]]] = {}
+
+    def add(self, name: str, doc_id: str, part: str, rank: int = 0) -> None:
+        """Offer a document of the file `part` of documents/; a lower rank comes before the hash."""
+        heap = self._heaps.setdefault(name, [])
+        item = (-rank, -xxhash.xxh3_64_intdigest(f"{name}\0{doc_id}".encode()), doc_id, part)
+        if len(heap) < self.count:
+            heapq.heappush(heap, item)
+        else:
+            heapq.heappushpop(heap, item)
+
+    def of(self, name: str) -> list[str]:
+        """The chosen doc_ids of a name, in order."""
+        return [doc_id for _, _, doc_id, _ in sorted(self._heaps.get(name, []), reverse=True)]
+
+    def parts(self) -> dict[str, str]:
+        """All chosen doc_ids, with the files that hold them."""
+        return {doc_id: part for heap in self._heaps.values() for _, _, doc_id, part in heap}
+
+
+def documents_of(output: Path, parts: dict[str, str], limit: int) -> dict[str, Row]:
+    """By doc_id: source, uri, meta, and an excerpt of the text, of documents in the given files of documents/."""
+    names = set(parts.values())
+    files = [file for file in datasets.files(output, "documents") if Path(file).name in names]
+    return {row["doc_id"]: _document(row, limit) for row in rows_where(files, "doc_id", parts)}
+
+
+def _document(row: Row, limit: int) -> Row:
+    text = row["text"]
+    size = {} if text is None else {"characters": len(text), "bytes": len(text.encode())}
+    return {
+        "doc_id": row["doc_id"],
+        "source": row["source"],
+        "uri": row["uri"],
+        "meta": dict(row["meta"] or []),
+        "text": None if text is None else excerpt(text, limit),
+        **size,
+    }
+
+
+def explain(output: Path, doc: str | None, uri: str | None) -> list[Row]:
+    """What is known of the document of an id, or of all documents of a URI, sorted by doc_id.
+
+    Of each: doc_id, source, uri, status (kept, dropped, unreadable, or not judged), reason (see `funnel.REASONS`),
+    meta, text (an excerpt), characters, bytes; then what the finished stages say: signals by family, rules (all that
+    were asked, with predicate, values and whether they failed), failed_rules, split, duplicate_of, pairs, cluster,
+    edits. An unreadable one has errors. A URI also finds what could not be read in the file of that path.
+
+    Raises ConfigError unless exactly one of `doc` (32 hex digits) and `uri` is given, GristmillError where nothing
+    matches.
+    """
+    if (doc is None) == (uri is None):
+        raise ConfigError("give one of --doc and --uri")
+    if doc is not None and not re.fullmatch(r"[0-9a-f]{32}", doc := doc.strip().lower()):
+        raise ConfigError(f"--doc: a doc_id has 32 hex digits, {excerpt(doc, 80)!r} does not")
+    finished = Finished.read(output)
+    column, value = ("doc_id", doc) if doc is not None else ("uri", well_formed(uri or ""))
+    documents = rows_where(datasets.files(output, "documents"), column, [value])
+    found = {row["doc_id"]: _document(row, EXCERPT) for row in documents}
+    unreadable = _unreadable(output, "doc_id" if doc is not None else "path", value)
+    if not found and not unreadable:
+        raise GristmillError(f"{output}: no document has the {column} {excerpt(value, 300)!r}")
+    _add_verdicts(finished, found)
+    _add_signals(finished, found)
+    _add_edits(finished, found)
+    return [found[key] for key in sorted(found)] + unreadable
+
+
+def _unreadable(output: Path, column: str, value: str) -> list[Row]:
+    errors: dict[str, Row] = {}
+    for row in rows_where(datasets.files(output, "errors"), column, [value]):
+        head = {"doc_id": row["doc_id"], "source": row["source"], "uri": row["path"], "status": "unreadable"}
+        facts = errors.setdefault(row["doc_id"], {**head, "reason": "error", "errors": []})
+        facts["errors"].append({name: row[name] for name in ("level", "path", "reason", "detail")})
+    return [errors[key] for key in sorted(errors)]
+
+
+def _add_verdicts(finished: Finished, found: dict[str, Row]) -> None:
+    """Add what judge and match said; a document without a verdict is `not judged`."""
+    output = finished.output
+    files = datasets.files(output, "verdicts") if finished.has("verdicts") else []
+    for facts in found.values():
+        facts["status"] = "not judged"
+    verdicts = {row["doc_id"]: row for row in rows_where(files, "doc_id", found)}
+    originals = {row["duplicate_of"] for row in verdicts.values()} - {None}
+    parts = {row["doc_id"]: row["part"] for row in rows_where(files, "doc_id", originals)}
+    original = documents_of(output, parts, 0)
+    members = _cluster_members(files, {row["cluster"] for row in verdicts.values()})
+    for doc_id, row in verdicts.items():
+        (reason,) = reasons_of(pa.RecordBatch.from_pylist([row], schema=datasets.VERDICTS))
+        found[doc_id] |= {
+            "status": "kept" if row["kept"] else "dropped",
+            "reason": None if row["kept"] else reason,
+            "failed_rules": row["failed_rules"],
+            "split": row["split"],
+        }
+        if row["duplicate_of"]:
+            known = original.get(row["duplicate_of"], {})
+            of = {"doc_id": row["duplicate_of"], "similarity": row["similarity"]}
+            found[doc_id]["duplicate_of"] = {**of, **{name: known.get(name) for name in ("source", "uri")}}
+        found[doc_id]["cluster"] = {"cluster": row["cluster"], **members[row["cluster"]]}
+    pair_files = datasets.files(output, "pairs") if finished.has("pairs") else []
+    for here, there in (("a", "b"), ("b", "a")):
+        for row in rows_where(pair_files, here, found):
+            pair = {"doc_id": row[there], "similarity": row["similarity"], "kind": row["kind"]}
+            found[row[here]].setdefault("pairs", []).append(pair)
+    for facts in found.values():
+        facts.get("pairs", []).sort(key=lambda pair: (-pair["similarity"], pair["doc_id"]))
+
+
+def _cluster_members(files: list[str], clusters: set[str]) -> dict[str, Row]:
+    """By cluster: how many documents it has, and the first of them, those kept before the others."""
+    shown, sizes = Examples(CLUSTER_SHOWN), dict.fromkeys(clusters, 0)
+    for row in rows_where(files, "cluster", clusters, ["doc_id", "cluster", "kept", "part"]):
+        sizes[row["cluster"]] += 1
+        shown.add(row["cluster"], row["doc_id"], row["part"], rank=not row["kept"])
+    return {cluster: {"size": size, "documents": shown.of(cluster)} for cluster, size in sizes.items()}
+
+
+def _add_signals(finished: Finished, found: dict[str, Row]) -> None:
+    """Add the signals, and each rule that was asked of the document beside the values that it read."""
+    measured = signals_of(finished.output, found) if finished.has("signals") else {}
+    for doc_id, signals in measured.items():
+        facts = found[doc_id]
+        if not signals:
+            continue
+        facts["signals"] = signals
+        language = signals.get("language", {}).get("code")
+        failed = facts.get("failed_rules", [])
+        facts["rules"] = [
+            {
+                "name": rule.name,
+                "failed": rule.name in failed,
+                "predicate": (predicate := rule.predicate_for(facts["source"], language)),
+                "values": values_read(predicate, signals),
+            }
+            for rule in finished.rules()
+            if facts["source"] in rule.sources
+        ]
+
+
+def _add_edits(finished: Finished, found: dict[str, Row]) -> None:
+    files = datasets.files(finished.output, "edits") if finished.has("edits") else []
+    names = ["start", "end", "kind", "reason"]
+    for row in rows_where(files, "doc_id", found, ["doc_id", *names]):
+        edits = found[row["doc_id"]].setdefault("edits", [])
+        if len(edits) < EDITS_SHOWN:
+            edits.append({name: row[name] for name in names})
+
+
+def sample(output: Path, rule: str, count: int) -> list[Row]:
+    """`count` documents that a rule dropped, the first by a hash: doc_id, source, uri, text (an excerpt), signals.
+
+    `signals` holds the values that the rule's predicate reads; for `duplicate` the original and the similarity to it.
+    `duplicate`, `split_leak` and gates (`gate.no_text`) are named like rules. Raises ConfigError for a rule that no
+    verdict and no rule set of the run names, GristmillError where the run is not judged.
+    """
+    finished = Finished.read(output)
+    if not finished.has("verdicts"):
+        raise GristmillError(f"{output}: the stage `judge` is not finished")
+    rules = {applied.name: applied for applied in finished.rules()}
+    known = {*rules, DUPLICATE, "split_leak"}
+    chosen = Examples(count)
+    columns = ["doc_id", "failed_rules", "duplicate_of", "part"]
+    for batch in batches(datasets.files(output, "verdicts"), columns):
+        known.update(pc.unique(pc.list_flatten(batch["failed_rules"])).to_pylist())
+        for row in batch.filter(_dropped_by(batch, rule)).to_pylist():
+            chosen.add(rule, row["doc_id"], row["part"])
+    if rule not in known:
+        raise ConfigError(f"--rule: no rule is named {excerpt(rule, 80)!r}; {nearest(rule, known)}")
+    documents = documents_of(output, chosen.parts(), EXCERPT)
+    values = _values_of(finished, rules.get(rule), rule, documents)
+    return [_sampled(documents[doc_id], values[doc_id]) for doc_id in chosen.of(rule)]
+
+
+def _sampled(document: Row, values: Row) -> Row:
+    shown = {"uri": excerpt(document["uri"], 2_000), "text": document["text"] or ""}  # a gated document has no text
+    return {"doc_id": document["doc_id"], "source": document["source"], **shown, "signals": values}
+
+
+def _dropped_by(batch: pa.RecordBatch, rule: str) -> pa.Array:
+    if rule == DUPLICATE:
+        return pc.is_valid(batch["duplicate_of"])
+    rules = batch["failed_rules"]
+    hits = pc.list_parent_indices(rules).filter(pc.equal(pc.list_flatten(rules), rule))
+    return pc.is_in(pa.array(range(len(batch)), pa.int64()), hits.cast(pa.int64()))
+
+
+def _values_of(finished: Finished, applied: AppliedRule | None, rule: str, documents: dict[str, Row]) -> dict[str, Row]:
+    if rule == DUPLICATE:
+        rows = rows_where(datasets.files(finished.output, "verdicts"), "doc_id", documents)
+        return {row["doc_id"]: {name: row[name] for name in ("duplicate_of", "similarity")} for row in rows}
+    if applied is None:
+        return {doc_id: {} for doc_id in documents}
+    signals = signals_of(finished.output, documents)
+    return {doc_id: applied_values(applied, documents[doc_id], signals[doc_id]) for doc_id in documents}
+
+
+def applied_values(rule: AppliedRule, document: Row, signals: dict[str, Row]) -> Row:
+    """The values that a rule read of a document, under the override that applied to it."""
+    return values_read(rule.predicate_for(document["source"], signals.get("language", {}).get("code")), signals)
+
+
+def as_text(facts: Row) -> str:
+    """One document's facts (of `explain`) as lines for a terminal."""
+    status = facts["status"] + (f" ({facts['reason']})" if facts.get("reason") else "")
+    lines = [f"{facts['doc_id']}  {status}", f"  source        {facts['source']}", f"  uri           {facts['uri']}"]
+    for name in ("split", "characters", "bytes"):
+        if facts.get(name) is not None:
+            lines.append(f"  {name:<12}  {_number(facts[name])}")
+    lines += [f"  {error['level']} error  {error['reason']}: {error['detail']}" for error in facts.get("errors", [])]
+    lines += _duplicate_lines(facts)
+    rules = facts.get("rules", [])
+    asked = {rule["name"] for rule in rules}
+    lines += [f"  FAILED  {name}" for name in facts.get("failed_rules", []) if name not in asked]
+    for rule in sorted(rules, key=lambda rule: not rule["failed"]):
+        values = ", ".join(f"{name} = {_number(value)}" for name, value in rule["values"].items())
+        lines.append(f"  {'FAILED' if rule['failed'] else 'passed'}  {rule['name']}: {rule['predicate'] or 'switched off'}")
+        lines += [f"            {values}"] if values else []
+    for family, signals in facts.get("signals", {}).items():
+        lines.append(f"  {family}")
+        lines += [f"    {name:<22}  {_number(value)}" for name, value in signals.items()]
+    lines += [f"  edit  {e['kind']} {e['start']}-{e['end']}: {e['reason']}" for e in facts.get("edits", [])]
+    lines += [f"  meta  {name}: {value}" for name, value in facts.get("meta", {}).items()]
+    shown = "\n".join(line.replace("\n", " ") for line in lines)
+    text = "".join(f"\n  | {line}" for line in (facts.get("text") or "").split("\n")) if facts.get("text") else ""
+    return excerpt(shown, len(shown)) + text
+
+
+def _duplicate_lines(facts: Row) -> list[str]:
+    lines = []
+    if original := facts.get("duplicate_of"):
+        lines.append(f"  duplicate of  {original['doc_id']}  similarity {original['similarity']:.3f}")
+        lines.append(f"                {original['source']}  {original['uri']}")
+    for pair in facts.get("pairs", [])[:CLUSTER_SHOWN]:
+        lines.append(f"  similar to    {pair['doc_id']}  {pair['kind']}, {pair['similarity']:.3f}")
+    if facts.get("cluster", {}).get("size", 1) > 1:
+        lines.append(f"  cluster       {facts['cluster']['cluster']}  {facts['cluster']['size']:,} documents")
+    return lines
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

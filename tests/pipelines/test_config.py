@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.config import RunConfig, check_inputs, load
+from pipelines.config_file import reference
+from pipelines.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def page(**changes) -> dict:
+    return {"name": "x", "sources": [{"name": "web", "format": "warc", "paths": ["*.warc.gz"]}], **changes}
+
+
+def write(folder: Path, content: dict) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_the_smallest_page_is_valid(tmp_path):
+    config = load(write(tmp_path, page()))
+    assert config.sources[0].resolved_kind == "web"
+    assert config.dedup.bands == 21
+    assert config.dedup.rows == 6
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/**/*.yaml")), ids=lambda path: path.name)
+def test_shipped_configs_are_valid(path):
+    load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"dedupe": {}}, ["dedupe", "'dedup'"]),
+        ({"dedup": {"treshold": 0.7}}, ["dedup.treshold", "'threshold'"]),
+        ({"dedup": {"threshold": "high"}}, ["dedup.threshold", "'high'"]),
+        ({"dedup": {"bands": 64, "rows": 3}}, ["dedup", "192"]),
+        ({"dedup": {"keep_order": ["quality.word DESC"]}}, ["dedup.keep_order.0", "'quality.words'"]),
+        ({"tokenizer": {"pattern": "gpt-4"}}, ["tokenizer.pattern", "gpt-4"]),
+        ({"tokenizer": {"weights": {"wbe": 1}}}, ["tokenizer.weights", "'web'"]),
+        ({"pretrain": {"optimizer": {"learning_rate": 1}}}, ["pretrain.optimizer.learning_rate", "unknown key"]),
+        ({"annotate": {"families": ["qualty"]}}, ["annotate.families", "'quality'"]),
+        ({"annotate": {"edits": {"web": ["javascrip"]}}}, ["annotate.edits", "'javascript'"]),
+        ({"rules": {"sets": {"web": ["gopher"]}}}, ["rules.sets", "'gopher'", "'gopher_quality'"]),
+        ({"rules": {"overrides": [{"rule": "gopher_quality.no", "predicate": None}]}}, ["rules.overrides.0.rule"]),
+        ({"split": {"validation": 0.6, "test": 0.5}}, ["split"]),
+        ({"sources": []}, ["sources"]),
+        ({"name": None}, ["name"]),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, change, expected):
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path, page(**change)))
+    for word in expected:
+        assert word in str(error.value)
+    assert error.value.status == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"pathes": []}, ["sources.0.pathes", "'paths'"]),
+        ({"format": "wrac"}, ["sources.0.format", "'warc'"]),
+        ({"options": {"colour": 1}}, ["sources.0.options", "colour"]),
+        ({"rules": ["unheard_of"]}, ["unheard_of"]),
+        ({"paths": ["${SURELY_NOT_SET_ANYWHERE}/x"]}, ["SURELY_NOT_SET_ANYWHERE"]),
+        ({"name": "../up"}, ["sources.0.name"]),
+    ],
+)
+def test_what_is_wrong_in_a_source_is_named(tmp_path, change, expected):
+    source = {"name": "web", "format": "warc", "paths": ["*.warc.gz"], **change}
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path, page(sources=[source])))
+    for word in expected:
+        assert word in str(error.value)
+
+
+def test_a_rule_over_an_unknown_signal_is_refused_with_the_nearest(tmp_path):
+    rules = tmp_path / "mine.yaml"
+    rules.write_text("short: quality.wrods < 5 or source = 'quality.nothing'\n")
+    with pytest.raises(ConfigError, match=r"mine\.short: unknown signal 'quality.wrods'.*'quality.words'"):
+        load(write(tmp_path, page(rules={"sets": {"web": [str(rules)]}})))
+
+
+def test_a_missing_path_is_named(tmp_path):
+    path = str(tmp_path / "nothing-*.warc.gz")
+    config = load(write(tmp_path, page(sources=[{"name": "web", "format": "warc", "paths": [path]}])))
+    with pytest.raises(ConfigError, match=r"sources\.0\.paths.*nothing-"):
+        check_inputs(config)
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2\n", "just text", "- 1", "a: [", "\x00", ""])
+def test_pages_that_are_no_mapping_are_refused(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        load(path)
+
+
+def test_variables_and_their_defaults_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("WHERE", "/somewhere")
+    source = {"name": "web", "format": "warc", "paths": ["${WHERE}/a", "${NOT_SET_AT_ALL:-/else}/b"]}
+    assert load(write(tmp_path, page(sources=[source]))).sources[0].paths == ["/somewhere/a", "/else/b"]
+
+
+def test_the_reference_page_is_up_to_date():
+    assert (ROOT / "docs" / "config.md").read_text() == reference(RunConfig) + "\n"

@@ -1,0 +1,127 @@
+"""Matching on Spark: planted duplicates are found, what is found is similar, and nothing depends on the layout."""
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from filters import content, minhash
+from filters.batch import TextBatch
+from pipelines import datasets
+from pipelines.annotate import _sketch
+from pipelines.config import Dedup
+from pipelines.dedup.match import exact_pairs, near_pairs
+
+pytestmark = pytest.mark.spark
+
+WORDS = [f"word{i}" for i in range(3_000)]
+
+
+def shingles(text):
+    words = text.split()
+    return {tuple(words[i : i + 5]) for i in range(len(words) - 4)}
+
+
+def jaccard(a, b):
+    return len(shingles(a) & shingles(b)) / len(shingles(a) | shingles(b))
+
+
+def corpus(seed=0, originals=120):
+    """Texts, each with copies of which ever more words are replaced."""
+    generator = random.Random(seed)
+    texts = []
+    for _ in range(originals):
+        words = generator.choices(WORDS, k=generator.randint(80, 300))
+        texts.append(" ".join(words))
+        for share in (0.0, 0.01, 0.03, 0.06):
+            copy = [generator.choice(WORDS) if generator.random() < share else word for word in words]
+            texts.append(" ".join(copy))
+    texts += ["too short", "too short", "", "also short"]
+    return texts
+
+
+def sketches_of(texts, ids):
+    batch = TextBatch(pa.array(texts, pa.string()))
+    hashes = content.content_hash(batch, canonical="folded").cast(pa.binary())
+    signatures, sketches = _sketch(batch, 5)
+    return pa.table([pa.array(ids), hashes, signatures, sketches], schema=datasets.SKETCHES)
+
+
+def match(spark, table, partitions, **settings):
+    frame = spark.createDataFrame(table).repartition(partitions)
+    exact = exact_pairs(frame.select("doc_id", "content_hash"))
+    near = near_pairs(frame, exact, Dedup(**settings))
+    rows = exact.unionByName(near).collect()
+    return sorted((row["a"], row["b"], row["similarity"], row["kind"]) for row in rows)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return corpus()
+
+
+@pytest.fixture(scope="module")
+def ids(texts):
+    return [random.Random(i).randbytes(16).hex() for i in range(len(texts))]
+
+
+@pytest.fixture(scope="module")
+def pairs(spark, texts, ids):
+    return match(spark, sketches_of(texts, ids), 3)
+
+
+def test_exact_pairs_are_the_classes_of_equal_text(pairs, texts, ids):
+    by_text = {}
+    for doc_id, text in zip(ids, texts):
+        by_text.setdefault(text, []).append(doc_id)
+    expected = {(min(same), doc_id) for same in by_text.values() for doc_id in same if doc_id != min(same)}
+    assert {(a, b) for a, b, similarity, kind in pairs if kind == "exact"} == expected
+    assert all(similarity == 1.0 for _, _, similarity, kind in pairs if kind == "exact")
+
+
+def test_near_pairs_have_the_similarity_that_they_claim(pairs, texts, ids):
+    text_of = dict(zip(ids, texts))
+    near = [pair for pair in pairs if pair[3] == "near"]
+    assert near
+    for a, b, similarity, _ in near:
+        assert a < b
+        assert similarity >= 0.8
+        assert similarity == pytest.approx(jaccard(text_of[a], text_of[b]))
+
+
+def test_recall_of_what_is_similar_enough(pairs, texts, ids):
+    found = {(a, b) for a, b, *_ in pairs}
+    represented = {b: a for a, b, _, kind in pairs if kind == "exact"}
+    wanted = set()
+    for start in range(0, len(texts) - 4, 5):
+        family = {represented.get(ids[i], ids[i]): texts[i] for i in range(start, start + 5)}
+        for a in family:
+            for b in family:
+                if a < b and jaccard(family[a], family[b]) >= 0.8:
+                    wanted.add((a, b))
+    assert len(wanted) > 100
+    assert len(wanted & found) / len(wanted) >= 0.99
+
+
+def test_layout_and_order_make_no_difference(spark, pairs, texts, ids):
+    order = np.random.default_rng(3).permutation(len(texts))
+    shuffled = sketches_of([texts[i] for i in order], [ids[i] for i in order])
+    assert match(spark, shuffled, 7) == pairs
+
+
+def test_documents_too_short_for_a_shingle_match_exactly_only(pairs, texts, ids):
+    short = {doc_id for doc_id, text in zip(ids, texts) if len(text.split()) < 5}
+    assert {kind for a, b, _, kind in pairs if a in short or b in short} == {"exact"}
+
+
+def test_the_signature_is_datasketch_s():
+    from datasketch import MinHash
+
+    batch = TextBatch(pa.array([" ".join(WORDS[:40])]))
+    ours = minhash.signatures(batch)[0]
+    theirs = MinHash(num_perm=128, scheme="affine32", hashfunc=minhash.shingle_hash)
+    hashes = batch.words.hashes
+    for i in range(len(hashes) - 4):
+        theirs.update(hashes[i : i + 5].astype("<u8").tobytes())
+    assert ours.tolist() == theirs.hashvalues.tolist()
