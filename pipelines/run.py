@@ -31,14 +31,17 @@ class Run:
 
     @cached_property
     def spark(self) -> SparkSession:
-        """The Spark session."""
-        self.say("starting Spark")
+        """The Spark session: the one that is there already, or a new one."""
+        self.found_spark = SparkSession.getActiveSession() is not None
+        if not self.found_spark:
+            self.say("starting Spark")
         return session.start(self.config.spark, self.master)
 
     def stop_spark(self) -> None:
         """Stop Spark if it was started here, and give its memory back."""
         if "spark" in self.__dict__:
-            self.spark.stop()
+            if not self.found_spark:
+                self.spark.stop()
             del self.__dict__["spark"]
 
     def stage(self, name: str, *, config: Any, code: Any, inputs: Any = None) -> Stage:

@@ -164,9 +164,8 @@ class Training:
                 precision_of(self.device),
             )
         except DivergedError as error:
-            raise DivergedError(
-                f"step {self.step + 1}: {error}; the checkpoint of step {self.saved} is intact"
-            ) from None
+            rest = f"the checkpoint of step {self.saved} is intact" if self.saved else "there is no checkpoint yet"
+            raise DivergedError(f"step {self.step + 1}: {error}; {rest}") from None
         self.step += 1
         self.position += len(batch.inputs)
         ended = time.perf_counter()

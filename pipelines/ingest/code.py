@@ -32,6 +32,7 @@ TARS: dict[str, Callable[..., Any]] = {
     ".tar.xz": lzma.open,
     ".txz": lzma.open,
 }
+ZIP_END = 22 + 0xFFFF  # bytes that a zip directory's end record and its comment take at most
 # A comment in the first two lines that names the encoding (PEP 263); Emacs and Vim read the same.
 _COOKIE = re.compile(rb"\A(?:[^\n]*\n)?[ \t\f]*(?:#|;|//|/\*)[^\n]*?coding[:=][ \t]*([-\w.]+)")
 
@@ -134,11 +135,19 @@ def _entries(path: Path, limit: int) -> Iterator[Entry] | None:
 
 def _zip_entries(path: Path) -> Iterator[Entry]:
     with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
+        found = archive.infolist()
+        for info in found:
             if not info.is_dir():
                 is_link = info.create_system == 3 and stat.S_ISLNK(info.external_attr >> 16)  # made on Unix
                 refused = "link" if is_link else _unsafe(info.filename)
                 yield Entry(info.filename, info.file_size, refused, partial(archive.open, info))
+    # A damaged directory can swallow entries: its end says how many there should be (0xFFFF: more than fit there).
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - ZIP_END))
+        tail = file.read()
+    said = int.from_bytes(tail[(end := tail.rfind(b"PK\5\6")) + 10 : end + 12], "little")
+    if said not in (len(found), 0xFFFF):
+        raise zipfile.BadZipFile(f"the directory has {len(found)} of {said} entries")
 
 
 def _tar_entries(path: Path, opener: Callable[..., Any], limit: int) -> Iterator[Entry]:

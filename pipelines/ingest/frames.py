@@ -17,7 +17,7 @@ from fastwarc.stream_io import Lz4Reader
 GZIP, ZSTD, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
 PIECE = 1 << 18  # bytes decompressed at a time
-FIRST_PIECE = 2048
+HEAD = 4096  # bytes that are decompressed in smaller pieces, where a frame begins
 # Zstandard's decoder returns all that its input holds, so it is fed little: a block of 4 bytes can hold 128 KiB.
 INPUT = {GZIP: 1 << 16, ZSTD: 512}
 
@@ -45,7 +45,7 @@ class FrameReader:
         self.frame = 0
         self.decoder: Any = None
         self.dictionary: Any = None
-        self.begun = False  # whether the frame has given a piece
+        self.given = 0  # bytes that the frame has given so far
         self.magic = next((magic for magic in (GZIP, ZSTD, LZ4) if self.raw.startswith(magic)), b"")
         if self.raw.startswith(ZSTD_DICTIONARY):
             self.magic = ZSTD
@@ -94,7 +94,7 @@ class FrameReader:
             raise self._broken("no compressed frame begins here")
         if self.magic == GZIP:
             self.decoder = zlib.decompressobj(wbits=31)
-            self.begun = False
+            self.given = 0
         else:
             self.decoder = zstandard.ZstdDecompressor(dict_data=self.dictionary).decompressobj()
         return True
@@ -107,9 +107,9 @@ class FrameReader:
         size = INPUT[self.magic]
         data, rest = self.raw[:size], self.raw[size:]
         if self.magic == GZIP:
-            # A frame begins with a small piece, so that a record's header is known where its checksum is wrong.
-            result = self.decoder.decompress(data, PIECE if self.begun else FIRST_PIECE)
-            self.begun = True
+            # A frame begins with small pieces, so that a record's header is known where what follows is broken.
+            result = self.decoder.decompress(data, PIECE if self.given >= HEAD else HEAD // 8)
+            self.given += len(result)
             tail = self.decoder.unused_data if self.decoder.eof else self.decoder.unconsumed_tail
         else:
             result = self.decoder.decompress(data)

@@ -17,7 +17,8 @@ PACKAGE = """<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" 
 <item id="front" href="front.xhtml" media-type="application/xhtml+xml"/>
 <item id="two" href="text/two%20b.xhtml" media-type="application/xhtml+xml"/>
 <item id="one" href="text/one.xhtml" media-type="application/xhtml+xml"/></manifest>
-<spine><itemref idref="cov"/><itemref idref="nav"/><itemref idref="front"/><itemref idref="two"/><itemref idref="one"/></spine>
+<spine><itemref idref="cov"/><itemref idref="nav"/>
+<itemref idref="front"/><itemref idref="two"/><itemref idref="one"/></spine>
 <guide><reference type="copyright-page" href="front.xhtml#a"/></guide></package>"""
 
 
@@ -138,8 +139,8 @@ REAL = [
 
 
 @pytest.mark.parametrize(("name", "chapters", "first", "last"), REAL)
-def test_real_books(real_data: Path, name: str, chapters: int, first: str, last: str):
-    (row,) = read_all("epub", real_data / "books" / f"{name}.epub")
+def test_real_books(data: Path, name: str, chapters: int, first: str, last: str):
+    (row,) = read_all("epub", data / "books" / f"{name}.epub")
     text = row.text.decode()
     assert first in text[:60_000]
     assert last in text
@@ -152,8 +153,8 @@ def test_real_books(real_data: Path, name: str, chapters: int, first: str, last:
     assert text.count("\n\n") > chapters
 
 
-def test_the_first_and_last_sentences_of_a_real_book(real_data: Path):
-    (text,) = texts(read_all("epub", real_data / "books/se-austen-pride.epub"))
+def test_the_first_and_last_sentences_of_a_real_book(data: Path):
+    (text,) = texts(read_all("epub", data / "books/se-austen-pride.epub"))
     assert text.startswith(
         "I\n\nIt is a truth universally acknowledged, that a single man in possession of a good fortune,"
     )

@@ -59,7 +59,7 @@ def test_a_book_that_mentions_gutenberg_stays_whole():
     [
         (
             "1342-0.txt",
-            "PRIDE AND PREJUDICE\n\nBy Jane Austen\n\nChapter 1\n\nIt is a truth universally acknowledged, that a single man",
+            "PRIDE AND PREJUDICE\n\nBy Jane Austen\n\nChapter 1\n\nIt is a truth universally acknowledged",
             "her into Derbyshire, had been the means of uniting them.",
             {"title": "Pride and Prejudice", "author": "Jane Austen", "language": "English"},
         ),
@@ -77,24 +77,25 @@ def test_a_book_that_mentions_gutenberg_stays_whole():
         ),
     ],
 )
-def test_real_gutenberg_books(real_data: Path, name: str, opening: str, closing: str, facts: dict[str, str]):
-    (row,) = read_all("text", real_data / "books/gutenberg" / name)
+def test_real_gutenberg_books(data: Path, name: str, opening: str, closing: str, facts: dict[str, str]):
+    (row,) = read_all("text", data / "books/gutenberg" / name)
     text = row.text.decode()
     assert text.startswith(opening)
     assert text.endswith(closing)
     assert facts.items() <= row.record.meta.items()
-    assert "Gutenberg" not in text
+    assert "GUTENBERG EBOOK" not in text
+    assert "Gutenberg License" not in text
     assert "\r" not in text
 
 
-def test_latin_1_letters_of_a_real_book(real_data: Path):
-    (text,) = texts(read_all("text", real_data / "books/gutenberg/1661-8.txt"))
+def test_latin_1_letters_of_a_real_book(data: Path):
+    (text,) = texts(read_all("text", data / "books/gutenberg/1661-8.txt"))
     assert "fiancé" in text or "Café" in text or "détour" in text
     assert "\ufffd" not in text
 
 
-def test_real_books_in_nine_languages(real_data: Path):
-    for path in sorted((real_data / "books/eltec").rglob("*.txt.gz")):
+def test_real_books_in_nine_languages(data: Path):
+    for path in sorted((data / "books/eltec").rglob("*.txt.gz")):
         (text,) = texts(read_all("text", path))
         assert len(text) > 50_000
 

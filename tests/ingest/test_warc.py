@@ -256,26 +256,26 @@ def candidates(path: Path) -> list[str]:
         "ukwa-post-blackout.warc.gz",
     ],
 )
-def test_real_archives_are_read_as_fastwarc_reads_them(real_data: Path, name: str):
-    path = real_data / "web" / name
+def test_real_archives_are_read_as_fastwarc_reads_them(data: Path, name: str):
+    path = data / "web" / name
     assert [row.record.position for row in read_all("warc", path)] == candidates(path)
 
 
-def test_lz4_and_gzip_of_one_archive_give_the_same_texts(real_data: Path):
-    packed = [read_all("warc", real_data / f"web/resiliparse-warcfile.warc.{end}") for end in ("gz", "lz4")]
+def test_lz4_and_gzip_of_one_archive_give_the_same_texts(data: Path):
+    packed = [read_all("warc", data / f"web/resiliparse-warcfile.warc.{end}") for end in ("gz", "lz4")]
     assert texts(packed[0]) == texts(packed[1])
     assert len(packed[0]) == 16
 
 
-def test_real_archives_that_are_cut_off(real_data: Path):
-    clipped = read_all("warc", real_data / "web/resiliparse-clipped.warc.gz")
+def test_real_archives_that_are_cut_off(data: Path):
+    clipped = read_all("warc", data / "web/resiliparse-clipped.warc.gz")
     assert failures(clipped) == [("record", "the file ends within a compressed frame")]
-    arc = read_all("warc", real_data / "web/ukwa-IAH-20080430204825-00000-blackbook-truncated.arc.gz")
+    arc = read_all("warc", data / "web/ukwa-IAH-20080430204825-00000-blackbook-truncated.arc.gz")
     assert failures(arc) == [("file", "ARC archive")]
 
 
-def test_real_pages_have_text_and_gates_have_reasons(real_data: Path):
-    result = read_all("warc", real_data / "web/pages-00.warc.gz")
+def test_real_pages_have_text_and_gates_have_reasons(data: Path):
+    result = read_all("warc", data / "web/pages-00.warc.gz")
     assert len(result) == 189
     assert len(texts(result)) >= 184
     assert set(gates(result)) == {"no_text"}

@@ -78,7 +78,9 @@ def test_the_share_of_candidates_follows_the_curve():
 def test_buckets_carry_every_document_through_every_band():
     random = np.random.default_rng(2)
     signatures = random.integers(0, 2**32, (3, 128), dtype=np.uint32)
-    batch = pa.RecordBatch.from_arrays([ids_of([1, 2, 3]), binary(signatures.view(np.uint8).reshape(3, -1))], ["id", "signature"])
+    batch = pa.RecordBatch.from_arrays(
+        [ids_of([1, 2, 3]), binary(signatures.view(np.uint8).reshape(3, -1))], ["id", "signature"]
+    )
     (emitted,) = buckets(14, 8)(iter([batch]))
     assert emitted.num_rows == 3 * 14
     assert (emitted["key"].to_numpy().reshape(3, 14) == band_keys(signatures, 14, 8)).all()
