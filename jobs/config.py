@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pipelines import config_file, judge
+from pipelines import annotate, config_file, judge
 from pipelines.config import Config
 from pipelines.errors import ConfigError
 from pipelines.ingest.files import discover
@@ -34,6 +34,7 @@ def load(path: str | Path) -> RunConfig:
             raise ConfigError(f"{path}: sources.{i}.options: {error}") from error
     try:
         judge.check(config)
+        annotate.build(config)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if config.tokenizer.pattern not in PATTERNS:

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from filters import content, edits, minhash
+from filters import content, edits, minhash, segment
+from filters.assets import AssetError
 from filters.batch import TextBatch
 from filters.family import Family
 from pipelines import datasets
@@ -62,6 +63,15 @@ def family_types(config: Config) -> dict[str, Any]:
     return found
 
 
+def build(config: Config) -> None:
+    """Build every family once. Raises ConfigError where an option is unknown or a model is missing or altered."""
+    for name, family in family_types(config).items():
+        try:
+            family(**config.annotate.options.get(name, {}))
+        except (AssetError, TypeError, ValueError) as error:
+            raise ConfigError(f"annotate.options.{name}: {error}") from error
+
+
 def edits_by_source(config: Config) -> dict[str, list[str]]:
     """The line edits that apply to each source."""
     by_kind = config.annotate.edits
@@ -86,6 +96,7 @@ def versions(config: Config) -> dict[str, Any]:
     """Versions of all that decides what is measured."""
     return {
         "annotate": VERSION,
+        "segment": segment.VERSION,
         "edits": edits.VERSION,
         "content": content.VERSION,
         "minhash": minhash.VERSION,

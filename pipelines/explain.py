@@ -348,9 +348,8 @@ def as_text(facts: Row) -> str:
     """One document's facts (of `explain`) as lines for a terminal."""
     status = facts["status"] + (f" ({facts['reason']})" if facts.get("reason") else "")
     lines = [f"{facts['doc_id']}  {status}", f"  source        {facts['source']}", f"  uri           {facts['uri']}"]
-    for name in ("split", "characters", "bytes"):
-        if facts.get(name) is not None:
-            lines.append(f"  {name:<12}  {_number(facts[name])}")
+    sizes = [name for name in ("split", "characters", "bytes") if facts.get(name) is not None]
+    lines += [f"  {name:<12}  {_number(facts[name])}" for name in sizes]
     lines += [f"  {error['level']} error  {error['reason']}: {error['detail']}" for error in facts.get("errors", [])]
     lines += _duplicate_lines(facts)
     rules = facts.get("rules", [])
@@ -358,7 +357,9 @@ def as_text(facts: Row) -> str:
     lines += [f"  FAILED  {name}" for name in facts.get("failed_rules", []) if name not in asked]
     for rule in sorted(rules, key=lambda rule: not rule["failed"]):
         values = ", ".join(f"{name} = {_number(value)}" for name, value in rule["values"].items())
-        lines.append(f"  {'FAILED' if rule['failed'] else 'passed'}  {rule['name']}: {rule['predicate'] or 'switched off'}")
+        lines.append(
+            f"  {'FAILED' if rule['failed'] else 'passed'}  {rule['name']}: {rule['predicate'] or 'switched off'}"
+        )
         lines += [f"            {values}"] if values else []
     for family, signals in facts.get("signals", {}).items():
         lines.append(f"  {family}")
@@ -375,8 +376,8 @@ def _duplicate_lines(facts: Row) -> list[str]:
     if original := facts.get("duplicate_of"):
         lines.append(f"  duplicate of  {original['doc_id']}  similarity {original['similarity']:.3f}")
         lines.append(f"                {original['source']}  {original['uri']}")
-    for pair in facts.get("pairs", [])[:CLUSTER_SHOWN]:
-        lines.append(f"  similar to    {pair['doc_id']}  {pair['kind']}, {pair['similarity']:.3f}")
+    pairs = facts.get("pairs", [])[:CLUSTER_SHOWN]
+    lines += [f"  similar to    {pair['doc_id']}  {pair['kind']}, {pair['similarity']:.3f}" for pair in pairs]
     if facts.get("cluster", {}).get("size", 1) > 1:
         lines.append(f"  cluster       {facts['cluster']['cluster']}  {facts['cluster']['size']:,} documents")
     return lines

@@ -34,8 +34,8 @@ EXAMPLES = 3
 EXCERPT = 300  # characters
 TOP_CLUSTERS = 5
 TOP_LANGUAGES = 20
-# First word count of each length bin: four bins a decade, up to a million words.
-WORD_BINS = np.array(sorted({0, *(int(np.ceil(10 ** (k / 4))) for k in range(25))}), np.int64)
+# First word count of each length bin: 0, then 1, 2 and 5 times each power of ten.
+WORD_BINS = np.array([0, *(first * 10**power for power in range(8) for first in (1, 2, 5))], np.int64)
 
 
 @dataclass
@@ -76,16 +76,20 @@ class Pairs:
         self.documents: set[str] = set()
         for batch in batches(files, ["a", "b", "kind"]):
             for a, b, kind in zip(*(batch[name].to_pylist() for name in ("a", "b", "kind"))):
-                self.documents.update((a, b))
+                self.documents |= {a, b}
                 if kind == "exact":
                     self.copy_of[b] = a
                 else:
                     self.near.setdefault(a, []).append(b)
                     self.near.setdefault(b, []).append(a)
 
+    def class_of(self, doc_id: str) -> str:
+        """The document that stands for all that have the same content."""
+        return self.copy_of.get(doc_id, doc_id)
+
     def classes_like(self, doc_id: str) -> list[str]:
         """The class of a document, and the classes that are similar to it."""
-        own = self.copy_of.get(doc_id, doc_id)
+        own = self.class_of(doc_id)
         return [own, *self.near.get(own, [])]
 
 
@@ -134,7 +138,7 @@ class Verdicts:
         if paired:
             self.clusters[row["cluster"]] += 1
         if paired and row["kept"]:
-            self._kept_classes.add(self.pairs.copy_of.get(doc_id, doc_id))
+            self._kept_classes.add(self.pairs.class_of(doc_id))
             if row["split"] == "train":
                 self._trained.add(row["cluster"])
         if len(names) == 1 and reason in ("rules", "language"):
@@ -268,7 +272,7 @@ def length_facts(output: Path, verdicts: Verdicts) -> dict[str, Row]:
             "words_kept": words[i, 1].tolist(),
             "words_dropped": words[i, 0].tolist(),
         }
-        for i, name in enumerate(verdicts.names)
+        for name, i in sorted((name, i) for i, name in enumerate(verdicts.names))
     }
 
 

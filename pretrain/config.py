@@ -59,7 +59,7 @@ class ScheduleConfig(Frozen):
     """How the learning rate moves over the run; formulas in `pretrain.optimizer`."""
 
     kind: Literal["cosine", "wsd"] = Field(default="cosine", description="Shape after the warm-up.")
-    warmup: int = Field(default=20, ge=0, description="Steps of linear rise to the peak.")
+    warmup: int = Field(default=40, ge=0, description="Steps of linear rise to the peak.")
     decay: float = Field(
         default=0.2, ge=0, le=1, description="Last part of the run that decays (wsd only), as a fraction."
     )
@@ -70,7 +70,7 @@ class EvaluationConfig(Frozen):
     """Measuring on the validation split."""
 
     every: int = Field(
-        default=100, ge=1, description="Steps between two evaluations; the end of the run has one anyhow."
+        default=200, ge=1, description="Steps between two evaluations; the end of the run has one anyhow."
     )
     rows: int = Field(default=256, ge=1, description="At most this many rows, evenly spaced over the split.")
 
@@ -79,7 +79,7 @@ class CheckpointConfig(Frozen):
     """Saving the run."""
 
     every: int = Field(
-        default=100, ge=1, description="Steps between two checkpoints; the end of the run has one anyhow."
+        default=200, ge=1, description="Steps between two checkpoints; the end of the run has one anyhow."
     )
     keep: int = Field(
         default=2, ge=1, description="Checkpoints kept; older ones are deleted after a new one is complete."
@@ -104,7 +104,7 @@ class PretrainConfig(Frozen):
         default="small", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Directory of the run: runs/NAME."
     )
     model: ModelConfig = Field(default=ModelConfig(), description="Shape of the decoder.")
-    batch_tokens: int = Field(default=4096, ge=1, description="Tokens per optimizer step, rounded down to whole rows.")
+    batch_tokens: int = Field(default=1024, ge=1, description="Tokens per optimizer step, rounded down to whole rows.")
     micro_batch: int = Field(default=4, ge=1, description="Rows in one forward pass; a larger batch is accumulated.")
     steps: int | None = Field(default=None, ge=1, description="Length of the run in optimizer steps.")
     tokens: int | None = Field(

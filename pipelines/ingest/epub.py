@@ -16,7 +16,7 @@ from pipelines.ingest.records import Document, Failure, too_large
 from pipelines.ingest.source import FileSource
 from pipelines.ingest.xhtml import NOT_TEXT, xhtml_text
 
-MAX_XML = 20_000_000  # bytes of a package or container document
+MAX_XML = 20_000_000  # bytes of one document in a book: its tree takes about ten times as much memory
 # The two algorithms that scramble fonts alone; any other encrypts content (EPUB Open Container Format, section 4.3).
 FONT_SCRAMBLING = {"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"}
 FACTS = ("title", "creator", "language", "date", "identifier", "rights", "publisher")
@@ -67,9 +67,9 @@ def _read(archive: zipfile.ZipFile, name: str, limit: int) -> Document | Failure
     chapters = _spine(package, posixpath.dirname(rootfile))
     for chapter in chapters:
         try:
-            data = _member(archive, chapter, left)
+            data = _member(archive, chapter, min(left, MAX_XML))
         except _TooLarge:
-            return too_large("", limit)
+            return too_large("", min(limit, MAX_XML))
         except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
             missing.append(chapter)
             continue

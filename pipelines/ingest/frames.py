@@ -17,19 +17,22 @@ from fastwarc.stream_io import Lz4Reader
 GZIP, ZSTD, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
 PIECE = 1 << 18  # bytes decompressed at a time
+MAX_DICTIONARY = 1 << 26  # bytes
 HEAD = 4096  # bytes that are decompressed in smaller pieces, where a frame begins
 # Zstandard's decoder returns all that its input holds, so it is fed little: a block of 4 bytes can hold 128 KiB.
 INPUT = {GZIP: 1 << 16, ZSTD: 512}
 
 
 class BrokenFrame(Exception):
-    """A frame that cannot be read on. The reader continues with the next frame that can be told from noise."""
+    """A frame that cannot be read on: its offset, and the compressed bytes that are lost with it.
 
-    def __init__(self, offset: int, reason: str, lost: int) -> None:
-        super().__init__(f"{reason}; {lost} compressed bytes skipped")
+    The reader continues with the next frame that can be told from noise. The message holds what is not in `reason`.
+    """
+
+    def __init__(self, offset: int, reason: str, lost: int, detail: str = "") -> None:
+        super().__init__("; ".join(part for part in (detail, f"{lost} compressed bytes skipped") if part))
         self.offset = offset
         self.reason = reason
-        self.lost = lost
 
 
 class FrameReader:
@@ -69,7 +72,7 @@ class FrameReader:
             try:
                 data = self._decode()
             except (zlib.error, zstandard.ZstdError) as error:
-                raise self._broken(str(error)) from None
+                raise self._broken("damaged compressed data", str(error)) from None
             if self.decoder.eof:
                 self.decoder = None
             if data:
@@ -123,7 +126,7 @@ class FrameReader:
         self.raw += more
         return bool(more)
 
-    def _broken(self, reason: str) -> BrokenFrame:
+    def _broken(self, reason: str, detail: str = "") -> BrokenFrame:
         """Move to the next frame's magic bytes after the broken frame's first one."""
         self.decoder = None
         self.file.seek(self.frame + 1)
@@ -140,7 +143,7 @@ class FrameReader:
                 break
         if at < 0:
             self.raw_start, self.raw = self.raw_start + len(self.raw), b""
-        return BrokenFrame(self.frame, reason, self.raw_start - self.frame)
+        return BrokenFrame(self.frame, reason, self.raw_start - self.frame, detail)
 
     def _rest_is_zero(self) -> bool:
         while more := self.file.read(1 << 16):
@@ -155,16 +158,18 @@ class FrameReader:
             return bytes(self.lz4.read(PIECE))  # type: ignore[union-attr]
         except OSError as error:
             self.lz4, self.magic, self.raw = None, b"", b""
-            self.file.seek(0, 2)
-            raise BrokenFrame(0, str(error), 0) from None
+            size = self.file.seek(0, 2)
+            raise BrokenFrame(0, "damaged compressed data", size, str(error)) from None
 
     def _read_dictionary(self) -> None:
         """The dictionary that a .warc.zst carries in front: a skippable frame, itself compressed or not."""
         size = int.from_bytes(self.raw[4:8], "little")
+        if size > MAX_DICTIONARY:
+            raise ValueError(f"a Zstandard dictionary of {size} bytes")
         while len(self.raw) < 8 + size and self._fill():
             pass
         data = self.raw[8 : 8 + size]
         self.raw, self.raw_start = self.raw[8 + size :], 8 + size
         if data.startswith(ZSTD):
-            data = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 27)
+            data = zstandard.ZstdDecompressor().stream_reader(data).read(MAX_DICTIONARY)
         self.dictionary = zstandard.ZstdCompressionDict(data)

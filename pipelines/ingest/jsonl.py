@@ -39,7 +39,7 @@ def read_jsonl(
                 elif line.strip():
                     yield _document(line, names, number, name)
         except BrokenFrame as broken:
-            yield Failure("file", str(number + 1), broken.reason, "the lines from here on are lost")
+            yield Failure("file", str(number + 1), broken.reason, f"the lines from here on are lost; {broken}")
 
 
 JsonlSource.read = staticmethod(read_jsonl)

@@ -66,7 +66,7 @@ def read_text(path: Path, name: str, *, max_text_bytes: int) -> Iterator[Documen
                     yield too_large("", max_text_bytes)
                     return
         except BrokenFrame as broken:
-            yield Failure("record", "", broken.reason, f"after {size} bytes of text")
+            yield Failure("record", "", broken.reason, f"after {size} bytes of text; {broken}")
             return
     data = b"".join(parts)
     header = _ENCODING.search(data, 0, HEADER)

@@ -24,8 +24,8 @@ UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream", "unkn
 HTTP_HEADERS = 64_000  # bytes that a response's headers may take beside its page
 # The tags by which browsers know a page (WHATWG MIME Sniffing Standard, section 7.1), and files that are none.
 _HTML_START = re.compile(
-    rb"\s*(<!--.*?-->\s*|<\?xml.*?\?>\s*)*"
-    rb"<(!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s>]",
+    rb"\s*+(?:(?><!--.*?-->|<\?xml.*?\?>)\s*+)*+"  # atomic: otherwise many comments take for ever
+    rb"<(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s>]",
     re.IGNORECASE | re.DOTALL,
 )
 _BINARY_START = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"\x1f\x8b", b"RIFF", b"wOF", b"%!PS")
@@ -134,7 +134,7 @@ def _http(block: bytes, limit: int) -> tuple[int | None, str, bytes]:
     except OSError:
         status, header, body = _parse_http(block, "none", limit)
         is_text = _sniff(_content_type(header)[0], body) in (*HTML, "text/plain")
-        if _HTML_START.match(body) or not is_text:
+        if _HTML_START.match(body[:512]) or not is_text:
             return status, header, body
         raise
 

@@ -197,8 +197,7 @@ class _Cutter:
         except BrokenFrame as broken:
             # What the broken frame has given so far is part of the record that it broke.
             self._cut(len(self.buffer))
-            detail = f"{broken.lost} compressed bytes skipped"
-            raise _Broken(broken.reason, detail, str(broken.offset)) from None
+            raise _Broken(broken.reason, str(broken), str(broken.offset)) from None
         if not data:
             return 0
         begins = not self.begins or self.begins[-1][1] != self.frames.frame

@@ -204,6 +204,13 @@ def test_a_page_that_would_stall_the_parser_is_given_up(tmp_path: Path, tag: str
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("head", [b"<!-- -->" * 60 + b"x", b"<!--" * 120, b" " * 512, b"<?xml?>" * 70 + b"<"])
+def test_sniffing_takes_no_time(tmp_path: Path, head: bytes):
+    start = time.monotonic()
+    one(tmp_path, response("http://a.example/", head * 9, headers="Content-Type: text/plain"))
+    assert time.monotonic() - start < 2
+
+
 def test_depth_is_counted_by_open_elements():
     assert not is_too_deep("<div></div>" * 2 * MAX_DEPTH)
     assert is_too_deep("<DIV class='a'>" * (MAX_DEPTH + 1))

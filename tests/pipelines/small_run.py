@@ -100,7 +100,7 @@ def write_config(path: Path, folder: Path, **changes) -> Path:
             {"name": "web", "format": "warc", "paths": [f"{folder}/web/*.warc.gz"]},
         ],
         "annotate": {"edits": {"web": ["javascript"]}},
-        "split": {"validation": 0.15, "test": 0.15},
+        "split": {"validation": 0.2, "test": 0.2},
         "tokenizer": {"vocab_size": 600},
         "pack": {"context": 64, "shard_bytes": 16_384},
         "spark": {"master": "local[2]", "memory": "1g", "conf": {"spark.sql.shuffle.partitions": "3"}},

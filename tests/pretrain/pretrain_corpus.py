@@ -28,8 +28,8 @@ def sentences(count: int, seed: int) -> list[str]:
     return [" ".join(sentence() for _ in range(random.integers(1, 4))) for _ in range(count)]
 
 
-def write_shards(directory: Path, tokenizer: Path, config_hash: str = "test") -> Path:
-    """Shards of two train buckets, and two validation buckets, context of CONTEXT tokens."""
+def write_shards(directory: Path, tokenizer: Path, config_hash: str = "test", splits=("train", "validation")) -> Path:
+    """Shards of two buckets in each split, context of CONTEXT tokens."""
     encoder = load(tokenizer)
     ids = special_ids(tokenizer)
     directory.mkdir(parents=True)
@@ -40,6 +40,8 @@ def write_shards(directory: Path, tokenizer: Path, config_hash: str = "test") ->
         ("validation", "mill", 20, 3),
         ("validation", "river", 9, 4),
     ):
+        if split not in splits:
+            continue
         texts = sentences(count, seed)
         tokens = [[ids["<|bos|>"], *encoder.encode(t).tolist(), ids["<|endoftext|>"]] for t in texts]
         keys = [hashlib.md5(f"{split}{bucket}{i}".encode()).digest() for i in range(count)]

@@ -157,6 +157,19 @@ def test_another_tokenizer_is_refused_by_name(corpus, config, tmp_path):
         run(config, corpus / "shards", tmp_path / "tokenizer", tmp_path)
 
 
+def test_without_held_out_rows_there_is_nothing_to_report(corpus, config, tmp_path):
+    shards = write_shards(tmp_path / "shards", corpus / "tokenizer", splits=("train",))
+    summary = run(config.model_copy(update={"steps": 3}), shards, corpus / "tokenizer", tmp_path)
+    assert summary["validation"]["targets"] == 0
+    assert summary["validation_bits_per_byte"] is summary["unigram_bits_per_byte"] is summary["validation_loss"] is None
+
+
+def test_without_train_rows_there_is_nothing_to_learn(corpus, config, tmp_path):
+    shards = write_shards(tmp_path / "shards", corpus / "tokenizer", splits=("validation",))
+    with pytest.raises(ValueError, match="no train rows"):
+        run(config, shards, corpus / "tokenizer", tmp_path)
+
+
 def test_a_damaged_checkpoint_is_refused(corpus, config, tmp_path):
     with pytest.raises(Killed):
         start(config, corpus, tmp_path, killing("train", 6))
