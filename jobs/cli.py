@@ -105,6 +105,20 @@ def sample(
         print("\n\n".join(f"{row['doc_id']}  {row['uri']}\n{row['text']}" for row in rows))
 
 
+@pretrain_app.command("run")
+def pretrain_run(
+    config: Annotated[Path, typer.Option("--config", help="the run's YAML page")],
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the config's model on DIR/shards, or go on with it from its last checkpoint."""
+    from jobs.pretrain import pretrain
+
+    summary = pretrain(config, output)
+    names = ("parameters", "steps", "tokens", "validation_bits_per_byte", "unigram_bits_per_byte")
+    print(json.dumps(summary) if as_json else _lines({name: summary[name] for name in names}))
+
+
 @config_app.command("check")
 def check_config(config: ConfigPath) -> None:
     """Validate a config without running it."""
@@ -137,6 +151,8 @@ def _lines(summary: dict[str, object]) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from jobs.config import RunConfig, check_inputs, load
 from pipelines import shard_stages, stages
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Ledger, read_stages, write_text
 from pipelines.run import Run, Step, check_stage, execute, output_of
+from pretrain.config import PretrainConfig
+from shards.format import ShardError
 
 REPORT_VERSION = 1
 
@@ -65,8 +67,6 @@ def pretrain(run: Run) -> None:
     config = run.config.pretrain
     if config is None:
         return
-    from pretrain import train
-
     told = config.model_dump(mode="json")
     stage = run.stage("pretrain", config=told, code=[version("torch")])
     if stage.is_fresh():
@@ -74,21 +74,35 @@ def pretrain(run: Run) -> None:
     run.stop_spark()  # the JVM's memory is the model's now
     if stage.entry.get("fingerprint") != stage.fingerprint:
         stage.begin(folders=(f"runs/{config.name}",))
-    result = train.run(config, run.output / "shards", run.output / "tokenizer", run.output, _teller(run))
+    result = train(config, run.output)
     stage.finish({"name": config.name, **{k: v for k, v in result.items() if isinstance(v, int | float | str)}})
 
 
-def _teller(run: Run) -> Any:
-    """Turns the events of a training run into lines, one in fifty steps."""
+def train(config: PretrainConfig, output: Path) -> dict[str, Any]:
+    """Train on `output`'s shards, or go on where an earlier call was stopped. Returns the run's summary.
 
-    def tell(event: dict[str, Any]) -> None:
-        if event["kind"] == "train" and event["step"] % 50 == 0:
-            speed = f"{event['tokens_per_second']:,.0f} tokens/s"
-            run.say(f"pretrain: step {event['step']:,}, loss {event['loss']:.3f}, {speed}")
-        elif event["kind"] == "evaluation":
-            run.say(f"pretrain: validation {event['bits_per_byte']:.3f} bits per byte")
+    Raises ConfigError where the shards or the tokenizer are missing or the run's directory holds another run,
+    GristmillError where shards or checkpoints are damaged or the loss is not a number any more.
+    """
+    from pretrain import train as loop
+    from pretrain.checkpoint import CheckpointError
+    from pretrain.update import DivergedError
 
-    return tell
+    try:
+        return loop.run(config, output / "shards", output / "tokenizer", output, _tell)
+    except (CheckpointError, DivergedError, ShardError) as error:
+        raise GristmillError(f"pretrain: {error}") from error
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(f"pretrain: {error}") from error
+
+
+def _tell(event: dict[str, Any]) -> None:
+    """Events of a training run as lines, one in fifty steps."""
+    if event["kind"] == "train" and event["step"] % 50 == 0:
+        speed = f"{event['tokens_per_second']:,.0f} tokens/s"
+        say(f"pretrain: step {event['step']:,}, loss {event['loss']:.3f}, {speed}")
+    elif event["kind"] == "evaluation":
+        say(f"pretrain: validation {event['bits_per_byte']:.3f} bits per byte")
 
 
 def report(run: Run) -> None:

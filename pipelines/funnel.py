@@ -40,7 +40,7 @@ def funnel(output: Path, sources: list[str]) -> Funnel:
     for source, count in errors_by_source(output).items():
         table[source]["errors"] = count
     for batch in _batches(output, "verdicts", ["source", "kept", "failed_rules", "duplicate_of"]):
-        for source, reason in zip(batch["source"].to_pylist(), _reasons(batch)):
+        for source, reason in zip(batch["source"].to_pylist(), reasons(batch)):
             row = table[source]
             if reason == "kept":
                 row["kept"] += 1
@@ -63,26 +63,30 @@ def check(table: Funnel, documents_in: dict[str, int]) -> None:
             )
 
 
-def _reasons(batch: pa.RecordBatch) -> list[str]:
-    reasons = []
+def reasons(batch: pa.RecordBatch) -> list[str]:
+    """For each row of verdicts (columns kept, failed_rules, duplicate_of): `kept`, or why it was dropped, of REASONS.
+
+    Raises GristmillError for a document that was dropped without a reason.
+    """
+    found = []
     for kept, failed, original in zip(
         batch["kept"].to_pylist(), batch["failed_rules"].to_pylist(), batch["duplicate_of"].to_pylist()
     ):
         if kept:
-            reasons.append("kept")
+            found.append("kept")
         elif any(rule.startswith("gate.") for rule in failed):
-            reasons.append("gate")
+            found.append("gate")
         elif any(rule in ("language.code", "language.score") for rule in failed):
-            reasons.append("language")
+            found.append("language")
         elif failed == ["split_leak"]:
-            reasons.append("split_leak")
+            found.append("split_leak")
         elif failed:
-            reasons.append("rules")
+            found.append("rules")
         elif original is not None:
-            reasons.append("duplicate")
+            found.append("duplicate")
         else:
             raise GristmillError("a document was dropped without a reason")
-    return reasons
+    return found
 
 
 def _batches(output: Path, dataset: str, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -14,9 +14,10 @@ from markupsafe import Markup
 
 from pipelines import charts, datasets, report_facts
 from pipelines.dedup.bands import probability
-from pipelines.explain import Finished, Row, excerpt
 from pipelines.funnel import REASONS
 from pipelines.ledger import STAGES, read_stages, write_text
+from pipelines.lookup import Finished, Row, excerpt
+from pipelines.report_verdicts import Verdicts
 
 CURVE_POINTS = 400
 SAMPLE = 1_000  # characters
@@ -49,7 +50,7 @@ def gather(output: Path) -> Row:
         facts["documents_in"] = sum(finished.facts["ingest"]["documents_in"].values())
         facts["errors"] = report_facts.error_facts(output)
     if "judge" in finished.facts:
-        verdicts = report_facts.Verdicts(output)
+        verdicts = Verdicts(output)
         measured = _has_signals(output, "quality", {"words", "characters"})
         facts["lengths"] = report_facts.length_facts(output, verdicts) if measured else {}
         facts["funnel"] = report_facts.funnel_facts(finished, facts["lengths"])

@@ -3,10 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report import FAMILIES, HOSTILE, doc_id, document, finish, tiny, write_run
+from report_case import FAMILIES, HOSTILE, doc_id, document, finish, tiny, write_run
 
 from pipelines.errors import ConfigError, GristmillError
-from pipelines.explain import AppliedRule, as_text, excerpt, explain, sample, signals_read
+from pipelines.explain import as_text, explain, sample
+from pipelines.lookup import AppliedRule, excerpt, signals_read
 
 
 @pytest.fixture

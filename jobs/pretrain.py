@@ -1,0 +1,51 @@
+"""Shards to a trained model: python jobs/pretrain.py --config CONFIG --output DIR (or under torchrun, one process).
+
+Reads what `gristmill run` or jobs/pack.py wrote to DIR; needs no Spark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+# A script's own folder is on the path, not the repository that holds the packages.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from jobs.config import load
+from pipelines.errors import ConfigError, GristmillError
+from pipelines.ledger import Ledger
+from pipelines.run import output_of
+
+
+def pretrain(config_path: Path, output: str | None) -> dict[str, Any]:
+    """Train the config's `pretrain` section on DIR/shards and return the run's summary. Raises GristmillError."""
+    from jobs.whole import train
+
+    config = load(config_path)
+    if config.pretrain is None:
+        raise ConfigError(f"{config_path}: there is no section `pretrain`")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("training in several processes is not built yet: start one")
+    with Ledger(output_of(config, output)) as ledger:
+        return train(config.pretrain, ledger.output)
+
+
+def main() -> None:
+    """Run the job."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="the run's YAML page")
+    parser.add_argument("--output", help="directory of the run; by default the config's")
+    arguments = parser.parse_args()
+    try:
+        print(json.dumps(pretrain(arguments.config, arguments.output)))
+    except GristmillError as error:
+        print(f"gristmill: {error}", file=sys.stderr)
+        sys.exit(error.status)
+
+
+if __name__ == "__main__":
+    main()
