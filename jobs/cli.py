@@ -133,8 +133,10 @@ def reference() -> None:
     """Print the reference of all keys, in Markdown."""
     from jobs.config import RunConfig
     from pipelines.config_file import reference as page
+    from pipelines.ingest import options, source
 
-    print(page(RunConfig))
+    readers = {name: source.reader_class(name).read for name in source.FORMATS}
+    print(page(RunConfig), options.reference(readers), sep="\n", end="")
 
 
 def _finished(directory: Path) -> Path:

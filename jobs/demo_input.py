@@ -6,34 +6,28 @@ Every file is pinned by name, size and SHA-256 in configs/demo-input.txt. `pip d
 source archive to learn its metadata; here nothing is run: the file is looked up on the index (PEP 503), checked, read.
 """
 
-import ast
 import fnmatch
 import hashlib
-import http.client
 import io
 import json
 import re
-import ssl
-import subprocess
-import sys
 import tarfile
-import urllib.error
-import urllib.request
 import zipfile
 from base64 import b32encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
-from html.parser import HTMLParser
+from functools import partial
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from struct import pack
 from typing import Annotated
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 from zlib import DEFLATED, compressobj, crc32
 
 import typer
+
+from jobs.pip_index import InputError, fetch
 
 LAYOUT = 1
 """Raise when what is written from the same archives changes: earlier outputs are then made again."""
@@ -41,15 +35,8 @@ LAYOUT = 1
 LEDGER = "demo-input.json"
 MOST_BYTES_MEMBER = 1 << 25
 MOST_BYTES_ARCHIVE = 1 << 29
-MOST_BYTES_INDEX = 1 << 25
-SECONDS = 60
-TRIES = 3
 WARC_DATE = "2024-01-01T00:00:00Z"
 """The records' date: fixed, so that the same pages give the same bytes."""
-
-
-class InputError(Exception):
-    """The input cannot be had; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +50,6 @@ class Archive:
     licence: str
     members: str = ""
     address: str = ""
-
-    @property
-    def project(self) -> str:
-        """The project's normalized name on the index (PEP 503)."""
-        return re.sub(r"[-_.]+", "-", re.split(r"-\d", self.name, maxsplit=1)[0]).lower()
 
     @property
     def key(self) -> str:
@@ -104,7 +86,7 @@ def prepare(output: Path, archives: list[Archive], say: Callable[[str], None] = 
     for archive in missing:
         say(f"fetching {archive.name} ({archive.size / 1e6:.1f} MB)")
         sizes = {}
-        for path, content in _outputs(archive, fetch(archive)):
+        for path, content in _outputs(archive, fetch(archive.name, archive.sha256, archive.size)):
             _replace(output / path, content)
             sizes[path] = len(content)
         fresh[archive.name] = {"key": archive.key, "files": sizes}

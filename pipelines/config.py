@@ -35,7 +35,7 @@ class Source(Model):
     format: str = Field(description="warc, text, epub, code, jsonl, parquet, or `module:Class` of a reader of your own")
     paths: list[str] = Field(
         min_length=1,
-        description="files, directories, globs, from the working directory; `~`, ${VAR} and ${VAR:-default} are expanded",
+        description="files, directories or globs, from the working directory; ~, ${VAR}, ${VAR:-default} are expanded",
     )
     root: str | None = Field(None, description="ids use paths relative to this; by default the patterns' common parent")
     kind: Kind | None = Field(None, description="which rule sets apply; by default what the format suggests")

@@ -35,7 +35,7 @@ def load(path: str | Path, model: type[M]) -> M:
     try:
         return model.model_validate(page)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {line}" for line in _explain(error, model))) from error
+        raise ConfigError("\n".join(f"{path}: {line}" for line in explain(error, model))) from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -51,7 +51,8 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
+def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """A line for each problem: the key's path, what is wrong and, for an unknown key, the nearest valid one."""
     lines = []
     for problem in error.errors():
         path = [part for part in problem["loc"] if part != "[key]"]
@@ -89,24 +90,25 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def reference(model: type[BaseModel]) -> str:
     """The reference page of all keys, in Markdown: key, type, default, meaning."""
     lines = ["# The config, key by key", "", "Generated from the models by `gristmill config reference`.", ""]
+    return "\n".join(lines + tables("page", model))
 
-    def table(title: str, owner: type[BaseModel]) -> None:
-        lines.extend([f"## {title}", "", (owner.__doc__ or "").strip().split("\n")[0], ""])
-        lines.extend(["| key | type | default | meaning |", "|---|---|---|---|"])
-        nested = []
-        for key, field in owner.model_fields.items():
-            inner = _models_in(field.annotation)
-            if inner:
-                nested.append((f"{title}.{key}" if title != "page" else key, inner[0]))
-            meaning = field.description or f"see `{nested[-1][0]}`"
-            default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
-            lines.append(f"| `{key}` | {_type(field.annotation)} | {default} | {meaning} |")
-        lines.append("")
-        for name, inner_model in nested:
-            table(name, inner_model)
 
-    table("page", model)
-    return "\n".join(lines)
+def tables(title: str, model: type[BaseModel]) -> list[str]:
+    """The lines of a table of a model's keys, and of the tables of the models in it."""
+    lines = [f"## {title}", "", (model.__doc__ or "").strip().split("\n")[0], ""]
+    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+    nested = []
+    for key, field in model.model_fields.items():
+        inner = _models_in(field.annotation)
+        if inner:
+            nested.append((f"{title}.{key}" if title != "page" else key, inner[0]))
+        meaning = field.description or (f"see `{nested[-1][0]}`" if inner else "")
+        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        lines.append(f"| `{key}` | {_type(field.annotation)} | {default} | {meaning} |")
+    lines.append("")
+    for name, inner_model in nested:
+        lines += tables(name, inner_model)
+    return lines
 
 
 def _default(value: Any) -> str:

@@ -41,7 +41,7 @@ class Run:
         """Stop Spark if it was started here, and give its memory back."""
         if "spark" in self.__dict__:
             if not self.found_spark:
-                self.spark.stop()
+                session.stop(self.spark)
             del self.__dict__["spark"]
 
     def stage(self, name: str, *, config: Any, code: Any, inputs: Any = None) -> Stage:

@@ -6,11 +6,13 @@ import os
 import sys
 from importlib.resources import files
 
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from pipelines.config import Spark
 from pipelines.errors import GristmillError
+
+SUBMITTED = "PYSPARK_GATEWAY_PORT" in os.environ  # started by spark-submit, which also brought up the JVM
 
 DEFAULTS = {
     "spark.ui.enabled": "false",
@@ -37,16 +39,13 @@ def start(settings: Spark, master: str | None = None) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("gristmill")
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    given = dict(SparkConf().getAll()) if submitted else {}
-    if master or not submitted:
+    given = dict(SparkConf().getAll()) if SUBMITTED else {}
+    if master or not SUBMITTED:
         builder = builder.master(master or settings.master)
-    if not submitted:
+    if not SUBMITTED:
         log4j = files("pipelines").joinpath("log4j2.properties")
-        builder = builder.config("spark.driver.memory", settings.memory).config(
-            "spark.driver.extraJavaOptions",
-            f"-Dlog4j2.configurationFile=file:{log4j}",
-        )
+        builder = builder.config("spark.driver.memory", settings.memory)
+        builder = builder.config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{log4j}")
     for key, value in {**DEFAULTS, **given, **settings.conf}.items():
         builder = builder.config(key, value)
     try:
@@ -59,3 +58,15 @@ def start(settings: Spark, master: str | None = None) -> SparkSession:
         raise
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def stop(session: SparkSession) -> None:
+    """Stop a session and the JVM behind it, which `session.stop()` alone would leave in memory."""
+    session.stop()
+    gateway = SparkContext._gateway
+    if gateway is not None and not SUBMITTED:
+        process = gateway.proc
+        gateway.shutdown()
+        SparkContext._gateway = SparkContext._jvm = None
+        process.stdin.close()  # the JVM ends when its standard input does
+        process.wait(timeout=60)

@@ -6,12 +6,12 @@ import codecs
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pipelines.ingest.frames import BrokenFrame, FrameReader
 from pipelines.ingest.records import Document, Failure, too_large
 from pipelines.ingest.source import FileSource
-from pipelines.ingest.tables import Columns, to_document
+from pipelines.ingest.tables import DEFAULT_COLUMNS, Columns, to_document
 
 
 class JsonlSource(FileSource):
@@ -23,13 +23,12 @@ class JsonlSource(FileSource):
 
 
 def read_jsonl(
-    path: Path, name: str, *, max_text_bytes: int, columns: dict[str, Any] | None = None
+    path: Path, name: str, *, max_text_bytes: int, columns: Columns = DEFAULT_COLUMNS
 ) -> Iterator[Document | Failure]:
-    """Documents of one file, by line (`columns`: see pipelines.ingest.tables.Columns). Blank lines are not counted.
+    """Documents of one file, by line. Blank lines are not counted.
 
     A line that is no JSON object, not UTF-8, or longer than `max_text_bytes` is a failure; the next line is read.
     """
-    names = Columns(**(columns or {}))
     number = 0
     with FrameReader(path) as frames:
         try:
@@ -37,7 +36,7 @@ def read_jsonl(
                 if line is None:
                     yield too_large(str(number), max_text_bytes)
                 elif line.strip():
-                    yield _document(line, names, number, name)
+                    yield _document(line, columns, number, name)
         except BrokenFrame as broken:
             yield Failure("file", str(number + 1), broken.reason, f"the lines from here on are lost; {broken}")
 

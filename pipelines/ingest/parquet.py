@@ -13,7 +13,7 @@ from pyarrow import types
 
 from pipelines.ingest.records import Document, Failure, too_large
 from pipelines.ingest.source import FileSource
-from pipelines.ingest.tables import Columns, to_document
+from pipelines.ingest.tables import DEFAULT_COLUMNS, Columns, to_document
 
 BATCH_BYTES = 8_000_000  # to aim at; rows are taken to be of equal size
 
@@ -25,27 +25,26 @@ class ParquetSource(FileSource):
 
 
 def read_parquet(
-    path: Path, name: str, *, max_text_bytes: int, columns: dict[str, Any] | None = None
+    path: Path, name: str, *, max_text_bytes: int, columns: Columns = DEFAULT_COLUMNS
 ) -> Iterator[Document | Failure]:
-    """Documents of one file, by row (`columns`: see pipelines.ingest.tables.Columns); nested columns are left out.
+    """Documents of one file, by row; nested columns are left out.
 
     A file that is no Parquet, lacks a column that is asked for, or whose text is nested or no text, is a failure; so
     is the rest of a row group that cannot be read, and a row whose text is not UTF-8 or too long.
     """
-    names = Columns(**(columns or {}))
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema = file.schema_arrow
-        if problem := _problem(schema, names):
+        if problem := _problem(schema, columns):
             yield Failure("file", "", *problem)
             return
-        chosen = [f.name for f in schema if _is_scalar(f.type) and (names.meta is None or f.name in names.wanted())]
+        chosen = [f.name for f in schema if _is_scalar(f.type) and (columns.meta is None or f.name in columns.wanted())]
         first = 1
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             number = first
             try:
                 for batch in _batches(file, group, chosen):
-                    yield from _documents(batch, names, number, name, max_text_bytes)
+                    yield from _documents(batch, columns, number, name, max_text_bytes)
                     number += batch.num_rows
             except (OSError, pa.ArrowException) as error:
                 yield Failure("file", str(number), "broken row group", f"{first + rows - number} rows lost: {error}")

@@ -7,7 +7,6 @@ documents and failures over one file. Formats are import paths, so a user's own 
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import os
 import stat
@@ -24,6 +23,7 @@ from pyspark.sql.types import StructType
 from filters.normalize import normalize
 from pipelines.errors import ConfigError
 from pipelines.ingest.files import InputFile
+from pipelines.ingest.options import parse
 from pipelines.ingest.records import SCHEMA, Document, Failure, Row, batches, gated, too_large
 
 FORMATS = {
@@ -77,10 +77,10 @@ def reader_class(format: str) -> type[FileSource]:
 
 
 def check_options(format: str, options: dict[str, Any]) -> None:
-    """Raises ConfigError, naming the option, where the format's reader does not take it."""
+    """Raises ConfigError, naming the option and the nearest valid one, where the format's reader does not take it."""
     try:
-        inspect.signature(reader_class(format).read).bind(Path(), "", max_text_bytes=MAX_TEXT_BYTES, **options)
-    except TypeError as error:
+        parse(reader_class(format).read, options)
+    except ConfigError as error:
         raise ConfigError(f"format {format!r}: {error}") from error
 
 
@@ -100,9 +100,10 @@ def read(spark: SparkSession, format: str, source: dict[str, Any], partitions: l
 def rows(cls: type[FileSource], source: dict[str, Any], paths: list[str]) -> Iterator[Row]:
     """The rows of some files, read in this process. What a file throws becomes its failure, never the task's."""
     limit = source.get("max_text_bytes", MAX_TEXT_BYTES)
+    options = parse(cls.read, source.get("options", {}))
     for path in paths:
         try:
-            for record in _records(cls, source, path, limit):
+            for record in _records(cls, source["root"], path, {"max_text_bytes": limit, **options}):
                 yield _finish(cls, path, record, limit)
         except Exception as error:
             yield Row(path, Failure("file", "", "unreadable", _explain(error, source["root"])))
@@ -125,15 +126,14 @@ class _FileReader(DataSourceReader):
         return batches(self.source["name"], rows(self.cls, self.source, partition.paths))
 
 
-def _records(cls: type[FileSource], source: dict[str, Any], name: str, limit: int) -> Iterator[Document | Failure]:
-    root = Path(source["root"])
-    path = root / name
+def _records(cls: type[FileSource], root: str, name: str, arguments: dict[str, Any]) -> Iterator[Document | Failure]:
+    path = Path(root) / name
     # Before opening: a pipe would block for ever, and a link may lead to what the source's owner did not mean to give.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         return iter([Failure("file", "", "symbolic link out of the root")])
     if not stat.S_ISREG(path.stat().st_mode):
         return iter([Failure("file", "", "not a regular file")])
-    return cls.read(path, name, max_text_bytes=limit, **source.get("options", {}))
+    return cls.read(path, name, **arguments)
 
 
 def _finish(cls: type[FileSource], path: str, record: Document | Failure, limit: int) -> Row:

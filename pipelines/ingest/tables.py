@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.ingest.records import Document, Failure, gated
 
@@ -14,19 +15,23 @@ from pipelines.ingest.records import Document, Failure, gated
 RESERVED = frozenset({"gate", "group", "file", "position"})
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Names of columns. `meta` are those to keep in `meta`; None keeps all that hold scalars."""
+class Columns(BaseModel):
+    """Which columns of a table are what."""
 
-    text: str = "text"
-    uri: str | None = None
-    id: str | None = None
-    group: str | None = None
-    meta: list[str] | None = None
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field("text", description="the column of the text")
+    uri: str | None = Field(None, description="of the address; by default file and position")
+    id: str | None = Field(None, description="of what tells rows apart in ids; by default the row's number")
+    group: str | None = Field(None, description="of what splits keep together; by default each row is alone")
+    meta: list[str] | None = Field(None, description="those to keep in `meta`; by default all that hold scalars")
 
     def wanted(self) -> set[str]:
         """The columns that are asked for by name."""
         return {self.text, *(name for name in (self.uri, self.id, self.group) if name), *(self.meta or ())}
+
+
+DEFAULT_COLUMNS = Columns()
 
 
 def to_document(row: Mapping[str, Any], columns: Columns, number: int, name: str) -> Document | Failure:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from fastwarc.warc import WarcRecord as HttpRecord
+from pydantic import Field
 
 from pipelines.ingest.encoding import decode
 from pipelines.ingest.frames import BrokenFrame, FrameReader
@@ -41,7 +42,11 @@ class WarcSource(FileSource):
 
 
 def read_warc(
-    path: Path, name: str, *, max_text_bytes: int, max_html_bytes: int = 20_000_000
+    path: Path,
+    name: str,
+    *,
+    max_text_bytes: int,
+    max_html_bytes: Annotated[int, Field(gt=0, description="bytes; a larger page is gated: `too_large`")] = 20_000_000,
 ) -> Iterator[Document | Failure]:
     """Documents of one archive; `meta` holds host, date, record id, HTTP status, MIME type, charset and title.
 

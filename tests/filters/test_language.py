@@ -1,5 +1,4 @@
 import gzip
-import os
 import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -15,8 +14,6 @@ from filters.batch import TextBatch
 from filters.language import MODEL, SAMPLE, Language, code, sample
 from filters.scripts import SCRIPTS, dominant_scripts
 
-DATA = Path(os.environ.get("GRISTMILL_DATA", "../shared/data"))
-SENTENCES = DATA / "language/sentences.tsv.gz"
 TEXTS = {
     ("eng", "Latn", "en"): "It was the best of times, it was the worst of times.",
     ("fra", "Latn", "fr"): "Longtemps, je me suis couché de bonne heure.",
@@ -127,9 +124,8 @@ def test_broken_utf8_does_not_lead_the_kernel_astray() -> None:
     assert len(dominant_scripts(data[:0], np.array([0]))) == 0
 
 
-@pytest.mark.skipif(not SENTENCES.exists(), reason=f"needs {SENTENCES} (set GRISTMILL_DATA)")
-def test_as_good_as_the_raw_model_on_sentences_in_75_languages(language: Language) -> None:
-    with gzip.open(SENTENCES, "rt", encoding="utf-8", newline="\n") as lines:
+def test_as_good_as_the_raw_model_on_sentences_in_75_languages(language: Language, data: Path) -> None:
+    with gzip.open(data / "language" / "sentences.tsv.gz", "rt", encoding="utf-8", newline="\n") as lines:
         names, sentences = zip(*(line.rstrip("\n").split("\t", 1) for line in lines))
     raw = _FastText(model_path=str(MODEL))
     right: dict[str, list[tuple[bool, bool]]] = defaultdict(list)

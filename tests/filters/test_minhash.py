@@ -1,5 +1,7 @@
 """Signatures against datasketch, sketches and similarities against sets."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -45,8 +47,8 @@ def test_signatures_are_datasketchs_and_sketches_the_smallest_hashes(texts, n, k
     check_sketches(batch, n, k)
 
 
-def test_signatures_and_sketches_of_real_texts():
-    batch = TextBatch(pa.array(reference.real_texts()))
+def test_signatures_and_sketches_of_real_texts(data: Path):
+    batch = TextBatch(pa.array(reference.real_texts(data)))
     check_signatures(batch, 5)
     check_sketches(batch, 5, 4096)
     check_sketches(batch, 3, 100)

@@ -1,6 +1,7 @@
 """The quality signals against slow versions of their definitions."""
 
 import math
+from pathlib import Path
 
 import pyarrow as pa
 import text_reference as reference
@@ -58,8 +59,8 @@ def test_signals_are_those_of_the_reference(texts):
     check(texts)
 
 
-def test_signals_of_real_texts_are_those_of_the_reference():
-    check(reference.real_texts())
+def test_signals_of_real_texts_are_those_of_the_reference(data: Path):
+    check(reference.real_texts(data))
 
 
 def test_texts_without_words_or_lines_are_zero_and_never_nan():

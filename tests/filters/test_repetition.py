@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import text_reference as reference
@@ -78,8 +79,8 @@ def test_signals_of_few_words_in_many_orders_are_those_of_the_reference(picks, t
     check([" ".join("abcd"[pick] * (pick + 1) for pick in picks * times)])
 
 
-def test_signals_of_real_texts_are_those_of_the_reference():
-    check(reference.real_texts())
+def test_signals_of_real_texts_are_those_of_the_reference(data: Path):
+    check(reference.real_texts(data))
 
 
 def test_later_copies_count_and_the_first_does_not():

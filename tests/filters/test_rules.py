@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import text_reference as reference
 import yaml
 
 import filters.rules
@@ -112,10 +111,8 @@ def test_every_rule_names_signals_that_exist(name):
         assert set(re.findall(r"\b[a-z]+\.[a-z]\w+", predicate)) <= known
 
 
-def test_no_novel_is_dropped():
-    books = reference.DATA / "books"
-    if not books.is_dir():
-        pytest.skip(f"no real data at {reference.DATA}: set GRISTMILL_DATA")
+def test_no_novel_is_dropped(data: Path):
+    books = data / "books"
     for path in [*books.glob("*.epub"), *books.glob("gutenberg/*.txt"), *books.glob("eltec/*/*.txt.gz")]:
         assert fired("book", read(path)) == set(), path.name
 

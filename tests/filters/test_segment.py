@@ -1,6 +1,7 @@
 """Words, lines and paragraphs against a slow reference, and against what a reader would say."""
 
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -65,8 +66,8 @@ def test_segments_are_those_of_the_reference(texts):
     check(texts, TextBatch(pa.array(texts, pa.string())))
 
 
-def test_segments_of_real_texts_are_those_of_the_reference():
-    texts = reference.real_texts()
+def test_segments_of_real_texts_are_those_of_the_reference(data: Path):
+    texts = reference.real_texts(data)
     check(texts, TextBatch(pa.array(texts, pa.large_string())))
 
 

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -18,9 +17,6 @@ from filters.ranking import average_precision, roc_auc
 from filters.toxicity import MODEL, MODEL_SHA256, PASSAGE, THRESHOLD, Toxicity, features, passages, score
 from filters.toxicity_training import Example, read_book, read_examples, read_pages, training_lines
 
-DATA = Path(os.environ.get("GRISTMILL_DATA", "../shared/data"))
-needs_data = pytest.mark.skipif(not (DATA / "toxicity").exists(), reason=f"needs {DATA} (set GRISTMILL_DATA)")
-
 KIND = "The ferry leaves at nine, and the island's two bakeries are open until the evening. "
 UNKIND = "you stupid worthless piece of shit, shut up you fucking idiot, everyone hates you bitch. "
 
@@ -31,8 +27,8 @@ def family() -> Toxicity:
 
 
 @pytest.fixture(scope="module")
-def examples() -> list[Example]:
-    return read_examples(DATA)
+def examples(data: Path) -> list[Example]:
+    return read_examples(data)
 
 
 def measure(family: Toxicity, texts: list[str]) -> list[dict]:
@@ -151,7 +147,6 @@ train([Example("pages", t, "fig" in t, "", t) for t in texts], Path(sys.argv[1])
     assert score(model, b"fig apple") > 0.5 > score(model, b"berry apple")
 
 
-@needs_data
 def test_ranks_what_was_held_back(examples: list[Example]) -> None:
     model = FastTextModel(MODEL)
     sets: dict[str, list[tuple[bool, float]]] = defaultdict(list)
@@ -167,23 +162,20 @@ def test_ranks_what_was_held_back(examples: list[Example]) -> None:
         assert np.mean([s > THRESHOLD for _, s in sets[dataset]]) < 0.005, dataset
 
 
-@needs_data
-def test_flags_no_book_and_few_pages(family: Toxicity) -> None:
-    books = [read_book(path) for path in sorted(DATA.glob("books/**/*.*")) if path.is_file()]
+def test_flags_no_book_and_few_pages(family: Toxicity, data: Path) -> None:
+    books = [read_book(path) for path in sorted(data.glob("books/**/*.*")) if path.is_file()]
     assert len(books) == 34
     assert max(row["score"] for row in measure(family, books)) <= THRESHOLD
-    pages = [row["score"] for row in measure(family, [text for _, text in read_pages(DATA)])]
+    pages = [row["score"] for row in measure(family, [text for _, text in read_pages(data)])]
     assert np.mean(np.array(pages) > THRESHOLD) < 0.002
 
 
-@needs_data
 def test_no_text_is_on_both_sides(examples: list[Example]) -> None:
     trained = {line.partition(b" ")[2] for line in training_lines(examples)}
     held_back = {features(e.text) for e in examples if e.held_back and e.toxic and len(e.text) > 40}
     assert len(held_back & trained) < 0.001 * len(held_back)
 
 
-@needs_data
 def test_flags_whole_pages_of_unkind_comments(family: Toxicity, examples: list[Example]) -> None:
     held_back = [e for e in examples if e.held_back and e.dataset == "davidson"]
     for toxic, least, most in ((True, 0.95, 1.0), (False, 0.0, 0.05)):

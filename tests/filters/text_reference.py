@@ -1,18 +1,14 @@
-"""Slow, obvious versions of the segmentation, texts to try them on, and the real data where it is present."""
+"""Slow, obvious versions of the segmentation, and texts to try them on."""
 
 import gzip
 import json
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
 from hypothesis import strategies as st
 
 from filters import codepoints
-
-DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 
 CLASSES = {
     codepoints.LETTER: "L",
@@ -115,17 +111,15 @@ texts = st.one_of(
 )
 
 
-def real_texts() -> list[str]:
+def real_texts(data: Path) -> list[str]:
     """Every 25th gold page, the beginnings of novels in nine languages, and sentences in 75."""
-    if not DATA.is_dir():
-        pytest.skip(f"no real data at {DATA}: set GRISTMILL_DATA")
-    with gzip.open(DATA / "web" / "gold.jsonl.gz", "rt", encoding="utf-8") as pages:
+    with gzip.open(data / "web" / "gold.jsonl.gz", "rt", encoding="utf-8") as pages:
         found = [json.loads(page)["text"] for number, page in enumerate(pages) if number % 25 == 0]
-    for path in sorted((DATA / "books" / "eltec").glob("*/*.txt.gz"))[::3]:
+    for path in sorted((data / "books" / "eltec").glob("*/*.txt.gz"))[::3]:
         with gzip.open(path, "rt", encoding="utf-8") as book:
             found.append(book.read(60_000))
     by_language: dict[str, list[str]] = {}
-    with gzip.open(DATA / "language" / "sentences.tsv.gz", "rt", encoding="utf-8") as rows:
+    with gzip.open(data / "language" / "sentences.tsv.gz", "rt", encoding="utf-8") as rows:
         for row in rows:
             language, sentence = row.rstrip("\n").split("\t", 1)
             by_language.setdefault(language, []).append(sentence)

@@ -1,3 +1,4 @@
+import datetime
 import json
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from ingest_cases import SENTENCE, members, page, response
 from pipelines.errors import ConfigError
 from pipelines.ingest import source
 from pipelines.ingest.files import InputFile, discover, partitions
+from pipelines.ingest.options import parse
 from pipelines.ingest.records import Document, Failure, document_id
 from pipelines.ingest.source import FORMATS, FileSource, check_options, reader_class, rows
 
@@ -45,9 +47,33 @@ def test_formats_that_are_none(format: str):
         reader_class(format)
 
 
-def test_an_unknown_option_is_named():
-    with pytest.raises(ConfigError, match="max_pages"):
-        check_options("warc", {"max_pages": 3})
+@pytest.mark.parametrize(
+    ("format", "options", "message"),
+    [
+        ("warc", {"html_bytes": 3}, "html_bytes: .*'max_html_bytes'"),
+        ("warc", {"max_text_bytes": 3}, "max_text_bytes: unknown"),
+        ("test_ingest_source:ThriceSource", {"prefx": "a"}, "prefx: .*'prefix'"),
+        ("test_ingest_source:ThriceSource", {"prefix": 1}, "prefix: "),
+        ("test_ingest_source:ThriceSource", {"prefix": datetime.date(2024, 1, 1)}, "options are text"),
+        ("epub", {"path": "x"}, "path: this format has no options"),
+    ],
+)
+def test_a_wrong_option_is_named(format: str, options: dict[str, Any], message: str):
+    with pytest.raises(ConfigError, match=message):
+        check_options(format, options)
+
+
+def test_options_reach_the_reader(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("text")
+    source = {"name": "s", "root": str(tmp_path), "options": {"prefix": "con"}}
+    assert next(rows(ThriceSource, source, ["a.txt"])).text == b"context"
+
+
+def test_a_reader_may_take_any_option_and_name_types_that_only_checkers_see():
+    def read(path: "Unseen", _: str, *, max_text_bytes: int, **more: object) -> None:  # noqa: F821
+        """Reads nothing."""
+
+    assert parse(read, {"colour": [1, "b"]}) == {"colour": [1, "b"]}
 
 
 def test_what_a_reader_throws_is_a_row_without_paths_of_the_machine(tmp_path: Path):

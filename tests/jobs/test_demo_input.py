@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from jobs import demo_input
-from jobs.demo_input import Archive, InputError, prepare, read_list
+from jobs import demo_input, pip_index
+from jobs.demo_input import Archive, prepare, read_list
+from jobs.pip_index import InputError
 
 PAGES = {
     "site-1.0/doc/index.html": "<p>Grüße".encode("latin-1"),
@@ -63,7 +64,7 @@ class Index:
 
     def offer(self, kind, name, content, members="", address="", **changes):
         line = Archive(kind, name, hashlib.sha256(content).hexdigest(), len(content), "MIT", members, address)
-        page = self.root / "simple" / line.project
+        page = self.root / "simple" / pip_index.project(name)
         page.mkdir(parents=True, exist_ok=True)
         (page / name).write_bytes(content)
         links = "".join(f'<a href="{file.name}#sha256=0">{file.name}</a>' for file in page.iterdir())
@@ -88,15 +89,15 @@ def point_pip_at(url, monkeypatch):
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("PIP_PROXY", raising=False)
-    demo_input._pip_settings.cache_clear()
-    demo_input._opener.cache_clear()
+    pip_index._pip_settings.cache_clear()
+    pip_index._opener.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def forget_settings():
     yield
-    demo_input._pip_settings.cache_clear()
-    demo_input._opener.cache_clear()
+    pip_index._pip_settings.cache_clear()
+    pip_index._opener.cache_clear()
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from shard_cases import make_set
-
-settings.register_profile("compiling", deadline=None)  # the first call of a kernel compiles it
-settings.load_profile("compiling")
 
 
 @pytest.fixture
