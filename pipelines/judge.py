@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import BooleanType
 
 from pipelines import datasets
 from pipelines.annotate import family_types, signal_files
@@ -170,3 +173,30 @@ def check(config: Config) -> None:
         raise ConfigError("language: the rule needs the family `language` in annotate.families")
     for i, by in enumerate(config.dedup.keep_order):
         check_names(f"dedup.keep_order.{i}", sort_key(by)[0], schemas, extra=("source_priority",))
+    check_names("pack.bucket", config.pack.bucket, {})
+
+
+def check_expressions(spark: SparkSession, config: Config) -> None:
+    """Let Spark analyse every predicate and sort expression on no rows. Raises ConfigError for what is no valid SQL."""
+    families = family_types(config)
+    columns = "doc_id string, source string, uri string, meta map<string, string>, part string, source_priority int"
+    empty = spark.createDataFrame([], columns)
+    for name, family in families.items():
+        empty = empty.withColumn(name, F.lit(None).cast(from_arrow_schema(family.schema)))
+
+    def check(where: str, expression: str, boolean: bool) -> None:
+        try:
+            (field,) = empty.select(F.expr(expression)).schema
+        except (AnalysisException, ParseException) as error:
+            raise ConfigError(f"{where}: {expression!r} is no valid Spark SQL: {str(error).splitlines()[0]}") from error
+        if boolean and not isinstance(field.dataType, BooleanType):
+            raise ConfigError(f"{where}: {expression!r} is {field.dataType.simpleString()}, not true or false")
+
+    for rule in all_rules(config):
+        check(rule.name, rule.predicate, True)
+        for override in rule.overrides:
+            if override.predicate is not None:
+                check(f"override of {rule.name}", override.predicate, True)
+    for i, by in enumerate(config.dedup.keep_order):
+        check(f"dedup.keep_order.{i}", sort_key(by)[0], False)
+    check("pack.bucket", config.pack.bucket, False)

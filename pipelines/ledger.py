@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import GristmillError
+from pipelines.errors import ConfigError, GristmillError
 
 # In the order in which they run, with the folders of the output directory that each one owns.
 STAGES: dict[str, tuple[str, ...]] = {
@@ -51,9 +51,12 @@ class Ledger:
         self.stages: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Ledger:
-        self.output.mkdir(parents=True, exist_ok=True)
-        # The lock belongs to the open file, so it is gone with the process, however that ends.
-        self._lock = os.open(self.output / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+            # The lock belongs to the open file, so it is gone with the process, however that ends.
+            self._lock = os.open(self.output / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise ConfigError(f"cannot write to the output directory {self.output}: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from pipelines import session
+from pipelines import judge, session
 from pipelines.config import Config
 from pipelines.errors import ConfigError
 from pipelines.ledger import STAGES, Ledger, Stage
@@ -28,21 +28,23 @@ class Run:
         self.config, self.ledger, self.master, self.say = config, ledger, master, say
         self.output = ledger.output
         self.prints: dict[str, str] = {}
+        self.found_spark = SparkSession.getActiveSession() is not None
 
     @cached_property
     def spark(self) -> SparkSession:
         """The Spark session: the one that is there already, or a new one."""
-        self.found_spark = SparkSession.getActiveSession() is not None
         if not self.found_spark:
             self.say("starting Spark")
-        return session.start(self.config.spark, self.master)
+        spark = session.start(self.config.spark, self.master)
+        judge.check_expressions(spark, self.config)
+        return spark
 
     def stop_spark(self) -> None:
         """Stop Spark if it was started here, and give its memory back."""
-        if "spark" in self.__dict__:
-            if not self.found_spark:
-                session.stop(self.spark)
-            del self.__dict__["spark"]
+        self.__dict__.pop("spark", None)
+        active = SparkSession.getActiveSession()
+        if active is not None and not self.found_spark:
+            session.stop(active)
 
     def stage(self, name: str, *, config: Any, code: Any, inputs: Any = None) -> Stage:
         """The stage in the ledger. It depends on the stage before it, besides what is given."""

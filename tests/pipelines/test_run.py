@@ -254,6 +254,24 @@ def test_wrong_arguments_exit_with_two_before_spark_starts(place, tmp_path, argu
     assert "starting Spark" not in errors
 
 
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        ("quality.words <", "mine.odd"),
+        ("quality.words + 1", "not true or false"),
+        ("nofunction(quality.words)", "mine.odd"),
+    ],
+)
+def test_a_predicate_that_is_no_sql_is_refused_before_a_text_is_read(spark, place, tmp_path, predicate, expected):
+    rules = tmp_path / "mine.yaml"
+    rules.write_text(f"odd: {predicate}\n")
+    sets = {"web": [str(rules)], "book": [], "code": [], "text": []}
+    config = write_config(tmp_path / "config.yaml", place / "input", rules={"sets": sets})
+    with pytest.raises(ConfigError, match=expected):
+        run_stages(config, str(tmp_path / "output"), until="ingest")
+    assert not (tmp_path / "output" / "documents").exists()
+
+
 def test_every_dataset_can_be_opened_also_the_empty_ones(finished):
     for name in ("documents", "errors", "edits", "sketches", "pairs", "repeats", "verdicts", "corpus"):
         assert pq.read_table(finished / name, partitioning=None).num_columns > 3
