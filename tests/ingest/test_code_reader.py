@@ -187,12 +187,13 @@ def test_links_and_pipes_in_a_directory(tmp_path: Path):
 def test_a_name_that_occurs_twice_is_two_records(tmp_path: Path):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for data in (b"a = 1\n", b"a = 2\n"):
-            info = tarfile.TarInfo("a.py")
+        for name, data in (("a.py", b"a = 1\n"), ("a.py", b"a = 2\n"), ("a.py#2", b"a"), ("2:a.py", b"a")):
+            info = tarfile.TarInfo(name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     result = read_all("code", write(tmp_path, "x.tar", packed.getvalue()))
-    assert [row.record.position for row in result] == ["a.py", "a.py#2"]
+    assert [row.record.position for row in result] == ["a.py", "2:a.py", "a.py#2", "2:a.py"]
+    assert failures(result) == [("record", "name leads out of the archive")]
 
 
 def test_sizes_are_bounded_whatever_headers_say(tmp_path: Path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest_cases import SENTENCE, failures, gates, mutations, read_all, texts
 
 from pipelines.ingest.jsonl import lines
-from pipelines.ingest.records import Document
+from pipelines.ingest.records import Document, batches
 
 ROWS = [{"text": f"{SENTENCE}{i}", "url": f"http://x/{i}", "n": i, "ok": True, "nested": {"a": 1}} for i in range(5)]
 COLUMNS = {"uri": "url", "group": "n"}
@@ -207,3 +207,19 @@ def test_real_jsonl(data: Path):
     result = read_all("jsonl", data / "web/gold.jsonl.gz", columns={"uri": "uri"})
     assert len(texts(result)) == 1511
     assert result[0].record.uri.startswith("https://dragnet.example/")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_an_id_that_occurs_twice_is_a_failure(tmp_path: Path, kind: str):
+    rows = [{"text": f"{SENTENCE}{i}", "key": key} for i, key in enumerate("abac")]
+    path = parquet(tmp_path, pa.Table.from_pylist(rows)) if kind == "parquet" else write(tmp_path, jsonl(rows))
+    result = read_all(kind, path, columns={"id": "key"})
+    assert [row.record.position for row in result] == ["key=a", "key=b", "key=a", "key=c"]
+    assert failures(result) == [("record", "the id occurs twice")]
+
+
+def test_surrogates_in_ids_and_in_keys_cost_no_run(tmp_path: Path):
+    lines = [rb'{"text": "x", "id": "\ud800"}', rb'{"text": "y", "id": "b", "\ud800": "1", "\udfff": "2"}']
+    result = read_all("jsonl", write(tmp_path, b"\n".join(lines)), columns={"id": "id"})
+    (batch,) = batches("s", result)
+    assert [row["position"] for row in batch["meta"].to_pylist(maps_as_pydicts="strict")] == ["id=\ufffd", "id=b"]

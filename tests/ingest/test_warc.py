@@ -10,7 +10,7 @@ from fastwarc.warc import ArchiveIterator
 from hypothesis import HealthCheck, given, settings
 from ingest_cases import SENTENCE, failures, gates, members, mutations, page, read_all, response, texts, warc_record
 
-from pipelines.ingest.html import MAX_DEPTH, is_too_deep, main_text
+from pipelines.ingest.html import main_text
 from pipelines.ingest.records import Document
 
 INFO = warc_record("warcinfo", "", b"software: test\r\n", "application/warc-fields")
@@ -209,12 +209,6 @@ def test_sniffing_takes_no_time(tmp_path: Path, head: bytes):
     start = time.monotonic()
     one(tmp_path, response("http://a.example/", head * 9, headers="Content-Type: text/plain"))
     assert time.monotonic() - start < 2
-
-
-def test_depth_is_counted_by_open_elements():
-    assert not is_too_deep("<div></div>" * 2 * MAX_DEPTH)
-    assert is_too_deep("<DIV class='a'>" * (MAX_DEPTH + 1))
-    assert is_too_deep("</div>" * MAX_DEPTH + "<div>" * (MAX_DEPTH + 1))
 
 
 def test_charset_of_a_page():

@@ -176,14 +176,12 @@ def test_killed_in_every_stage_and_started_again_the_same_digests(digests, place
 
 
 def test_spark_submit_keeps_the_same_documents(finished, place, tmp_path):
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYSPARK")}
+    environment["PATH"] = f"{PROGRAM.parent}:{environment['PATH']}"  # what activating the environment does
     submit = [PROGRAM.parent / "spark-submit", "--master", "local[2]", ROOT / "jobs" / "clean.py"]
-    subprocess.run(
-        [*submit, "--config", place / "config.yaml", "--output", tmp_path],
-        check=True,
-        env=environment,
-        capture_output=True,
-    )
+    submit += ["--config", place / "config.yaml", "--output", tmp_path]
+    done = subprocess.run(submit, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     kept = {row["doc_id"] for row in scan(finished, "verdicts").to_pylist() if row["kept"]}
     assert {row["doc_id"] for row in scan(tmp_path, "verdicts").to_pylist() if row["kept"]} == kept
     assert set(scan(tmp_path, "corpus", ["doc_id"])["doc_id"].to_pylist()) == kept
