@@ -69,8 +69,9 @@ def read_code(path: Path, name: str, *, max_text_bytes: int) -> Iterator[Documen
     seen: dict[str, int] = {}
     for entry in entries:
         seen[entry.name] = times = seen.get(entry.name, 0) + 1
-        # An archive may hold a name twice: the second is another record.
-        position = entry.name if times == 1 else f"{entry.name}#{times}"
+        # An archive may hold a name twice: the second is another record. No entry that is read has a name with a
+        # colon in front, so none has this position as its name.
+        position = entry.name if times == 1 else f"{times}:{entry.name}"
         yield _read(entry, position, f"{name}!/{entry.name}", entry.name, name, max_text_bytes)
     if not seen:
         yield Failure("file", "", "empty archive", "no files")

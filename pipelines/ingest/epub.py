@@ -68,13 +68,12 @@ def _read(archive: zipfile.ZipFile, name: str, limit: int) -> Document | Failure
     for chapter in chapters:
         try:
             data = _member(archive, chapter, min(left, MAX_XML))
+            left -= len(data)
+            texts.append(xhtml_text(data))
         except _TooLarge:
             return too_large("", min(limit, MAX_XML))
-        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
             missing.append(chapter)
-            continue
-        left -= len(data)
-        texts.append(xhtml_text(data))
     if len(missing) == len(chapters):
         return Failure("record", "", "no chapter can be read", f"{len(missing)} chapters")
     if missing:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pipelines.ingest.frames import BrokenFrame, FrameReader
 from pipelines.ingest.records import Document, Failure, too_large
 from pipelines.ingest.source import FileSource
-from pipelines.ingest.tables import DEFAULT_COLUMNS, Columns, to_document
+from pipelines.ingest.tables import DEFAULT_COLUMNS, Columns, to_document, with_unique_ids
 
 
 class JsonlSource(FileSource):
@@ -27,8 +27,16 @@ def read_jsonl(
 ) -> Iterator[Document | Failure]:
     """Documents of one file, by line. Blank lines are not counted.
 
-    A line that is no JSON object, not UTF-8, or longer than `max_text_bytes` is a failure; the next line is read.
+    A line that is no JSON object, not UTF-8, or longer than `max_text_bytes` is a failure; the next line is read. So
+    is one whose id another line has before it.
     """
+    return with_unique_ids(_records(path, name, max_text_bytes, columns), columns)
+
+
+JsonlSource.read = staticmethod(read_jsonl)
+
+
+def _records(path: Path, name: str, max_text_bytes: int, columns: Columns) -> Iterator[Document | Failure]:
     number = 0
     with FrameReader(path) as frames:
         try:
@@ -39,9 +47,6 @@ def read_jsonl(
                     yield _document(line, columns, number, name)
         except BrokenFrame as broken:
             yield Failure("file", str(number + 1), broken.reason, f"the lines from here on are lost; {broken}")
-
-
-JsonlSource.read = staticmethod(read_jsonl)
 
 
 def lines(pieces: Iterable[bytes], limit: int) -> Iterator[bytes | None]:

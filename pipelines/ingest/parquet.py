@@ -13,7 +13,7 @@ from pyarrow import types
 
 from pipelines.ingest.records import Document, Failure, too_large
 from pipelines.ingest.source import FileSource
-from pipelines.ingest.tables import DEFAULT_COLUMNS, Columns, to_document
+from pipelines.ingest.tables import DEFAULT_COLUMNS, Columns, to_document, with_unique_ids
 
 BATCH_BYTES = 8_000_000  # to aim at; rows are taken to be of equal size
 
@@ -30,8 +30,16 @@ def read_parquet(
     """Documents of one file, by row; nested columns are left out.
 
     A file that is no Parquet, lacks a column that is asked for, or whose text is nested or no text, is a failure; so
-    is the rest of a row group that cannot be read, and a row whose text is not UTF-8 or too long.
+    is the rest of a row group that cannot be read, and a row whose text is not UTF-8 or too long, or whose id
+    another row has before it.
     """
+    return with_unique_ids(_records(path, name, max_text_bytes, columns), columns)
+
+
+ParquetSource.read = staticmethod(read_parquet)
+
+
+def _records(path: Path, name: str, max_text_bytes: int, columns: Columns) -> Iterator[Document | Failure]:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema = file.schema_arrow
         if problem := _problem(schema, columns):
@@ -46,12 +54,11 @@ def read_parquet(
                 for batch in _batches(file, group, chosen):
                     yield from _documents(batch, columns, number, name, max_text_bytes)
                     number += batch.num_rows
+                if number != first + rows:  # a damaged page header can end a column without an error
+                    raise OSError("its pages hold fewer")
             except (OSError, pa.ArrowException) as error:
                 yield Failure("file", str(number), "broken row group", f"{first + rows - number} rows lost: {error}")
             first += rows
-
-
-ParquetSource.read = staticmethod(read_parquet)
 
 
 def _problem(schema: pa.Schema, names: Columns) -> tuple[str, str] | None:

@@ -114,7 +114,8 @@ def _meta(row: Row) -> list[tuple[str, str]]:
     meta = {**row.record.meta, "file": row.path}
     if row.record.position:
         meta["position"] = row.record.position
-    return sorted((well_formed(key), well_formed(value)) for key, value in meta.items())
+    # As a dict: two keys may be equal once they are well formed.
+    return sorted({well_formed(key): well_formed(value) for key, value in sorted(meta.items())}.items())
 
 
 def _failure(row: Row) -> dict[str, str] | None:

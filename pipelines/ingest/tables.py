@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import xxhash
 from pydantic import BaseModel, ConfigDict, Field
 
+from filters.normalize import normalize_code as well_formed
 from pipelines.ingest.records import Document, Failure, gated
 
 # Keys of meta that mean something to later stages: a column of that name is kept as `column.NAME`.
@@ -44,7 +46,7 @@ def to_document(row: Mapping[str, Any], columns: Columns, number: int, name: str
         key = scalar(row.get(columns.id))
         if not key:
             return Failure("record", position, "no id", f"column {columns.id!r}")
-        position = f"{columns.id}={key}"
+        position = well_formed(f"{columns.id}={key}")  # JSON can hold surrogates that no bytes stand for
     if columns.text not in row:
         return Failure("record", position, "no text column", f"column {columns.text!r}")
     text = row[columns.text]
@@ -54,6 +56,22 @@ def to_document(row: Mapping[str, Any], columns: Columns, number: int, name: str
     group = scalar(row.get(columns.group)) if columns.group else None
     meta = _meta(row, columns) | {"group": group or f"{name}#{position}"}
     return gated(position, uri, "no_text", meta) if text is None else Document(position, uri, text, meta)
+
+
+def with_unique_ids(records: Iterable[Document | Failure], columns: Columns) -> Iterator[Document | Failure]:
+    """The records of one file; a document whose id has occurred before is a failure. Holds a hash of each id."""
+    if not columns.id:
+        yield from records
+        return
+    seen: set[int] = set()
+    for record in records:
+        if isinstance(record, Document):
+            key = xxhash.xxh3_64_intdigest(record.position.encode())
+            if key in seen:
+                yield Failure("record", record.position, "the id occurs twice", f"column {columns.id!r}")
+                continue
+            seen.add(key)
+        yield record
 
 
 def scalar(value: Any) -> str | None:

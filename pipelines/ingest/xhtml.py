@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pipelines.ingest.encoding import decode
+from pipelines.ingest.markup import is_too_costly
 
 # Values of epub:type (EPUB 3 Structural Semantics Vocabulary) and of manifest properties that mark what is not text.
 _NOT_TEXT = (
@@ -34,11 +35,15 @@ def xhtml_text(data: bytes) -> str:
     """The text of a content document: blocks separated by blank lines, line breaks kept, white space collapsed.
 
     Left out: navigation, covers, title pages, imprints, colophons and the like by their epub:type; references to
-    notes (the notes themselves stay); the pronunciation in ruby annotations, whose base text stays.
+    notes (the notes themselves stay); the pronunciation in ruby annotations, whose base text stays. Raises
+    ValueError for a document that is nested too deeply to be parsed (see pipelines.ingest.markup).
     """
     declared = _ENCODING.match(data)
     html = decode(data, ("declared", declared[1].decode("ascii") if declared else None)).text
-    body = LexborHTMLParser(_EMPTY.sub(r"<\1\2></\1>", html)).body
+    html = _EMPTY.sub(r"<\1\2></\1>", html)
+    if is_too_costly(html):
+        raise ValueError("nested too deeply")
+    body = LexborHTMLParser(html).body
     if body is None:
         return ""
     paragraphs: list[str] = []

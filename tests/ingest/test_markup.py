@@ -25,6 +25,8 @@ MANY = 100_000
         # A comment that is over sooner than it seems.
         "<!-->" + "<div>" * MANY,
         "<!-- --!>" + "<div>" * MANY,
+        # End tags that pass by many elements.
+        "<q><div>" + "<span>" * 4_000 + "</q>" * MANY,
         # Formatting that is opened again in every paragraph.
         "".join(f"<p><b a={i}>x" for i in range(2_000)),
         "".join(f"<font a={i}>" for i in range(MANY)),
@@ -52,6 +54,13 @@ def test_what_would_stall_a_parser_is_seen_at_once(html: str):
 )
 def test_long_and_careless_pages_are_read(html: str):
     assert not is_too_costly(html)
+
+
+@pytest.mark.parametrize("html", ["<a '", '<a "', "<a ", "<!x", "</ ", "<!--", "<script", "<"])
+def test_tags_that_do_not_end_take_no_time(html: str):
+    start = time.monotonic()
+    is_too_costly(html * MANY)
+    assert time.monotonic() - start < 2
 
 
 def test_a_deep_chapter_is_given_up():

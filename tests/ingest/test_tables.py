@@ -203,6 +203,13 @@ def test_damaged_parquet_never_throws(tmp_path: Path):
     check()
 
 
+def test_rows_that_are_lost_without_an_error_are_told(tmp_path: Path):
+    data = bytearray(parquet(tmp_path).read_bytes())
+    page = pq.ParquetFile(tmp_path / "x.parquet").metadata.row_group(0).column(0).data_page_offset
+    data[page + 1] = 1  # the kind of the page: no data
+    assert failures(read_all("parquet", write(tmp_path, bytes(data), "y.parquet"))) == [("file", "broken row group")]
+
+
 def test_real_jsonl(data: Path):
     result = read_all("jsonl", data / "web/gold.jsonl.gz", columns={"uri": "uri"})
     assert len(texts(result)) == 1511
