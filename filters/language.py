@@ -61,7 +61,7 @@ class Language:
         ]
     )
 
-    def __init__(self, *, model: Path = MODEL, sha256: str | None = None) -> None:
+    def __init__(self, *, model: Path | str = MODEL, sha256: str | None = None) -> None:
         """Load a fastText model whose labels are ISO 639 codes, with or without a script (`eng_Latn`).
 
         Args:
@@ -71,6 +71,7 @@ class Language:
         Raises:
             AssetError: The file is missing, altered or no fastText classifier.
         """
+        model = Path(model)
         digest = sha256 if model != MODEL else sha256 or MODEL_SHA256
         self._model = fasttext_model.load("language.model", model, digest)
 

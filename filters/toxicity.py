@@ -50,7 +50,7 @@ class Toxicity:
         ]
     )
 
-    def __init__(self, *, model: Path = MODEL, sha256: str | None = None) -> None:
+    def __init__(self, *, model: Path | str = MODEL, sha256: str | None = None) -> None:
         """Load a fastText classifier with a label `toxic`.
 
         Args:
@@ -60,6 +60,7 @@ class Toxicity:
         Raises:
             AssetError: The file is missing, altered, no fastText classifier or one without that label.
         """
+        model = Path(model)
         digest = sha256 if model != MODEL else sha256 or MODEL_SHA256
         self._model = fasttext_model.load("toxicity.model", model, digest)
         if TOXIC not in self._model.labels:

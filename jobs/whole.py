@@ -34,7 +34,8 @@ def run_stages(
     check_inputs(config)
     steps = STEPS if steps is None else steps
     with Ledger(output_of(config, output)) as ledger:
-        write_text(ledger.output / "config.json", config.model_dump_json(indent=1))
+        # Without Spark's settings, which may hold credentials.
+        write_text(ledger.output / "config.json", config.model_dump_json(indent=1, exclude={"spark"}))
         run = Run(config, ledger, master, say)
         try:
             execute(run, steps, until)
@@ -66,6 +67,8 @@ def pretrain(run: Run) -> None:
     assert isinstance(run.config, RunConfig)
     config = run.config.pretrain
     if config is None:
+        run.ledger.stages.pop("pretrain", None)
+        run.ledger.save()
         return
     told = config.model_dump(mode="json")
     stage = run.stage("pretrain", config=told, code=[version("torch")])

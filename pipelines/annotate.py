@@ -52,11 +52,14 @@ def family_types(config: Config) -> dict[str, Any]:
             family = resolve(path)
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"annotate.families: cannot import {path}: {error}") from error
+        if not all(hasattr(family, attribute) for attribute in ("name", "version", "schema")):
+            raise ConfigError(f"annotate.families: {path} is no signal family: see filters/family.py")
         found[family.name] = family
     for name in config.annotate.options:
         if name not in found:
             raise ConfigError(f"annotate.options.{name}: no such family in annotate.families ({', '.join(found)})")
-    for name in sorted({edit for names in edits_by_source(config).values() for edit in names}):
+    named = [*edits_by_source(config).values(), *config.annotate.edits.values()]
+    for name in sorted({edit for names in named for edit in names}):
         if name not in edits.EDITS:
             close = difflib.get_close_matches(name, edits.EDITS, n=1, cutoff=0.0)
             raise ConfigError(f"annotate.edits: no line edit is named {name!r}; did you mean {close[0]!r}?")

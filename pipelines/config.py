@@ -18,6 +18,8 @@ from pipelines.errors import ConfigError
 Kind = Literal["web", "book", "code", "text"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{3}$", description="ISO 639-3")]
 
 KIND_OF_FORMAT: dict[str, Kind] = {"warc": "web", "epub": "book", "code": "code"}
 
@@ -33,7 +35,7 @@ class Source(Model):
 
     name: Name = Field(description="the source's name: part of every document's id, a folder in corpus/")
     format: str = Field(description="warc, text, epub, code, jsonl, parquet, or `module:Class` of a reader of your own")
-    paths: list[str] = Field(
+    paths: list[Annotated[str, Field(min_length=1)]] = Field(
         min_length=1,
         description="files, directories or globs, from the working directory; ~, ${VAR}, ${VAR:-default} are expanded",
     )
@@ -67,7 +69,7 @@ FORMATS = ("warc", "text", "epub", "code", "jsonl", "parquet")
 class Language(Model):
     """The language rule: it runs before duplicates are matched."""
 
-    keep: list[str] = Field([], description="ISO 639-3 codes to keep; empty keeps all")
+    keep: list[LanguageCode] = Field([], description="ISO 639-3 codes to keep; empty keeps all")
     min_score: Share = Field(0.0, description="least score of the identified language")
     kinds: list[Kind] = Field(["web", "text"], description="kinds of source that the rule is asked of")
 
@@ -111,7 +113,7 @@ class Override(Model):
     rule: str = Field(description="full name, SET.RULE")
     predicate: str | None = Field(description="Spark SQL over signals, true = drop; null switches the rule off")
     sources: list[str] = Field([], description="only these sources; empty = all")
-    languages: list[str] = Field([], description="only documents in these languages (ISO 639-3); empty = all")
+    languages: list[LanguageCode] = Field([], description="only documents in these languages (ISO 639-3); empty = all")
 
 
 class Rules(Model):
@@ -145,7 +147,7 @@ class Tokenizer(Model):
     vocab_size: int = Field(32_768, ge=260, le=2**24, description="entries, special tokens and 256 bytes included")
     pattern: str = Field("cl100k", description="how text is split before merging: see tokenizer/patterns.py")
     sample_bytes: int = Field(200_000_000, gt=0, description="bytes of text to train on, at most")
-    weights: dict[str, float] = Field({}, description="share of the sample by source; by default their share of text")
+    weights: dict[str, Weight] = Field({}, description="share of the sample by source; by default their share of text")
 
 
 class Pack(Model):
@@ -160,7 +162,7 @@ class Spark(Model):
     """How Spark is started when it is not started by spark-submit."""
 
     master: str = Field("local[*]", description="Spark master URL")
-    memory: str = Field("4g", description="memory of the driver's JVM")
+    memory: str = Field("4g", pattern=r"^[1-9]\d*[kmgt]$", description="memory of the driver's JVM")
     conf: dict[str, str] = Field({}, description="further Spark settings")
 
 

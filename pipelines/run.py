@@ -70,7 +70,13 @@ def output_of(config: Config, given: str | None) -> Path:
     """The run's directory. Raises ConfigError where neither the config nor --output names one."""
     if not (given or config.output):
         raise ConfigError("no output directory: give --output DIR, or `output:` in the config")
-    return Path(given or config.output or "").expanduser().absolute()
+    output = Path(given or config.output or "").expanduser().absolute()
+    special = sorted(set(str(output)) & set("{}[]*?\\:"))
+    if special:
+        raise ConfigError(
+            f"the output directory {output} has {special[0]!r} in its name, which Spark takes for a pattern"
+        )
+    return output
 
 
 def check_stage(name: str | None) -> None:

@@ -38,6 +38,8 @@ def start(settings: Spark, master: str | None = None) -> SparkSession:
     # Workers must run this very Python; unset, they would take whichever `python3` comes first on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    # Nor must a file that happens to lie in the working directory, such as html.py, take a module's place in a worker.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     builder = SparkSession.builder.appName("gristmill")
     given = dict(SparkConf().getAll()) if SUBMITTED else {}
     if master or not SUBMITTED:

@@ -41,7 +41,10 @@ def ingest(run: Run) -> None:
     if stage.is_fresh():
         return
     chunks = {
-        digest([ingest_config(run.config, source), [astuple(f) for p in chunk for f in p]]): (source, chunk)
+        digest([source.name, INGEST_CODE, ingest_config(run.config, source), [astuple(f) for p in chunk for f in p]]): (
+            source,
+            chunk,
+        )
         for source in run.config.sources
         for chunk in _chunks(partitions(found[source.name][1], PARTITION_BYTES), run.config.chunk_bytes)
     }

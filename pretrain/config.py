@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,11 +39,14 @@ class ModelConfig(Frozen):
         return self
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
 class OptimizerConfig(Frozen):
     """AdamW with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     lr: float = Field(default=4e-3, gt=0, description="Peak learning rate.")
-    betas: tuple[float, float] = Field(
+    betas: tuple[Decay, Decay] = Field(
         default=(0.9, 0.95), description="Decay of the first and second moments, per step."
     )
     eps: float = Field(default=1e-8, gt=0, description="Added to the root of the second moment.")

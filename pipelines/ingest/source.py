@@ -102,9 +102,13 @@ def rows(cls: type[FileSource], source: dict[str, Any], paths: list[str]) -> Ite
     limit = source.get("max_text_bytes", MAX_TEXT_BYTES)
     options = parse(cls.read, source.get("options", {}))
     for path in paths:
+        found = False
         try:
             for record in _records(cls, source["root"], path, {"max_text_bytes": limit, **options}):
+                found = True
                 yield _finish(cls, path, record, limit)
+            if not found:
+                yield Row(path, Failure("file", "", "no records"))
         except Exception as error:
             yield Row(path, Failure("file", "", "unreadable", _explain(error, source["root"])))
 

@@ -50,6 +50,18 @@ def test_shipped_configs_are_valid(path):
         ({"rules": {"overrides": [{"rule": "gopher_quality.no", "predicate": None}]}}, ["rules.overrides.0.rule"]),
         ({"split": {"validation": 0.6, "test": 0.5}}, ["split"]),
         ({"sources": []}, ["sources"]),
+        ({"language": {"keep": ["en"]}}, ["language.keep.0", "'en'"]),
+        ({"language": {"keep": ["en'"]}}, ["language.keep.0"]),
+        ({"tokenizer": {"weights": {"web": -1}}}, ["tokenizer.weights.web"]),
+        ({"annotate": {"families": ["os:path"]}}, ["annotate.families", "no signal family"]),
+        (
+            {"annotate": {"options": {"language": {"model": "/no/such.ftz"}}}},
+            ["annotate.options.language", "/no/such.ftz"],
+        ),
+        ({"annotate": {"options": {"toxicity": {"tint": 1}}}}, ["annotate.options.toxicity", "tint"]),
+        ({"annotate": {"edits": {"book": ["javascrip"]}}}, ["annotate.edits", "'javascript'"]),
+        ({"spark": {"memory": "lots"}}, ["spark.memory", "lots"]),
+        ({"pretrain": {"optimizer": {"betas": [2, -1]}}}, ["pretrain.optimizer.betas"]),
         ({"name": None}, ["name"]),
     ],
 )
@@ -75,6 +87,7 @@ def test_what_is_wrong_is_named(tmp_path, change, expected):
         ({"rules": ["unheard_of"]}, ["unheard_of"]),
         ({"paths": ["${SURELY_NOT_SET_ANYWHERE}/x"]}, ["SURELY_NOT_SET_ANYWHERE"]),
         ({"name": "../up"}, ["sources.0.name"]),
+        ({"paths": [""]}, ["sources.0.paths.0"]),
     ],
 )
 def test_what_is_wrong_in_a_source_is_named(tmp_path, change, expected):

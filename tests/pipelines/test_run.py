@@ -187,6 +187,27 @@ def test_spark_submit_keeps_the_same_documents(finished, place, tmp_path):
     assert set(scan(tmp_path, "corpus", ["doc_id"])["doc_id"].to_pylist()) == kept
 
 
+def test_two_sources_over_the_same_files_are_two_sources(spark, place, tmp_path):
+    source = {"format": "text", "kind": "book", "paths": [f"{place}/input/books/*.txt"]}
+    config = write_config(
+        tmp_path / "config.yaml", place / "input", sources=[{"name": "one", **source}, {"name": "two", **source}]
+    )
+    run_stages(config, str(tmp_path / "output"), until="judge")
+    facts = read_stages(tmp_path / "output")["judge"]["facts"]["funnel"]
+    assert facts["one"]["documents_in"] == facts["two"]["documents_in"] == 7
+    assert facts["two"]["dropped_duplicate"] == 6
+
+
+def test_an_empty_file_of_a_table_leaves_a_row(spark, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "full.jsonl").write_text('{"text": "something"}\n')
+    source = {"name": "table", "format": "jsonl", "paths": [f"{tmp_path}/*.jsonl"]}
+    config = write_config(tmp_path / "config.yaml", tmp_path, sources=[source])
+    run_stages(config, str(tmp_path / "output"), until="ingest")
+    (error,) = scan(tmp_path / "output", "errors").to_pylist()
+    assert (error["level"], error["path"], error["reason"]) == ("file", "empty.jsonl", "no records")
+
+
 def test_judging_again_reads_no_text_and_frees_duplicates(spark, finished, place, tmp_path):
     output = tmp_path / "output"
     shutil.copytree(finished, output)
@@ -239,6 +260,8 @@ def test_a_wrong_sum_fails_the_job(spark, finished, place, tmp_path):
         (["run", "{config}", "--until", "grind", "--output", "{out}"], "grind"),
         (["run", "{folder}/none.yaml", "--output", "{out}"], "none.yaml"),
         (["run", "{config}"], "--output"),
+        (["run", "{config}", "--output", "{out}/a[b]"], "'['"),
+        (["run", "{config}", "--output", "{config}"], "cannot write"),
         (["explain", "{folder}", "--doc", "0" * 32], "stages.json"),
     ],
 )
