@@ -82,7 +82,7 @@ def jaccard(
     if len(a_offsets) != len(b_offsets):
         raise ValueError(f"{len(a_offsets) - 1} sketches on one side, {len(b_offsets) - 1} on the other")
     a_borders, b_borders = a_offsets.astype(np.int64), b_offsets.astype(np.int64)  # astype: a copy, never read-only
-    return _jaccard(_frozen(a_values), a_borders, _frozen(b_values), b_borders, k)
+    return jaccard_kernel(_frozen(a_values), a_borders, _frozen(b_values), b_borders, k)
 
 
 def _frozen(values: Values) -> Values:
@@ -194,7 +194,8 @@ def _sketches(offsets: Ints, hashes: Hashes, n: int, k: int) -> tuple[Values, In
 
 
 @_kernel
-def _jaccard(a_values: Values, a_offsets: Ints, b_values: Values, b_offsets: Ints, k: int) -> NDArray[np.float64]:
+def jaccard_kernel(a_values: Values, a_offsets: Ints, b_values: Values, b_offsets: Ints, k: int) -> NDArray[np.float64]:
+    """What `jaccard` computes, callable from other kernels."""
     found = np.zeros(len(a_offsets) - 1, np.float64)
     for pair in range(len(found)):
         a, a_end = a_offsets[pair], a_offsets[pair + 1]

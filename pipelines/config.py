@@ -94,6 +94,13 @@ class Dedup(Model):
     threshold: Share = Field(0.8, description="least Jaccard similarity of two duplicates' shingle sketches")
     canonical: Literal["folded", "as_is"] = Field("folded", description="form that the content hash is taken of")
     bucket: int = Field(64, ge=2, description="documents of a bucket that are all compared with each other")
+    verify: Literal["sketch", "signature", "none"] = Field(
+        "sketch", description="what candidates are held to: shingle sketches, the signature's estimate, or nothing"
+    )
+    choice: Literal["greedy", "transitive"] = Field(
+        "greedy", description="greedy: similar to one that stays; transitive: one of each connected component stays"
+    )
+    in_memory_pairs: int = Field(20_000_000, ge=0, description="with more pairs, the choice is made in Spark's tasks")
     keep_order: list[str] = Field(
         ["source_priority"],
         description="who comes first: Spark SQL sort expressions over signals, `source_priority` (the sources' order), "

@@ -71,6 +71,7 @@ VERDICTS = pa.schema(
         ("duplicate_of", pa.string()),  # the first document, in keep order, that stays and is similar; or null
         ("similarity", pa.float64()),  # to duplicate_of
         ("cluster", pa.string()),  # smallest doc_id of the connected component of pairs
+        ("stands_for", pa.int64()),  # itself and the duplicates of it; 0 where it does not stay
         ("kept", pa.bool_()),
         ("split", pa.string()),
         ("part", pa.string()),  # file of documents/ that holds the text

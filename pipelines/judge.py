@@ -22,11 +22,11 @@ from pyspark.sql.types import BooleanType
 from pipelines import datasets
 from pipelines.annotate import family_types, signal_files
 from pipelines.config import Config
-from pipelines.dedup.choice import choose
+from pipelines.dedup.choice_spark import chosen
 from pipelines.errors import ConfigError
 from pipelines.rules import Rule, check_names, load_rules
 
-VERSION = 1
+VERSION = 2
 
 
 def facts(spark: SparkSession, output: Path, config: Config) -> DataFrame:
@@ -84,12 +84,15 @@ def matched(spark: SparkSession, output: Path, config: Config) -> DataFrame:
     return sketches.join(passing, "doc_id", how="left_semi")
 
 
-def verdicts(spark: SparkSession, output: Path, config: Config, pairs: DataFrame) -> DataFrame:
-    """The verdicts on all documents, in the columns of `datasets.VERDICTS`. `pairs`: as in pairs/."""
+def verdicts(spark: SparkSession, output: Path, config: Config, pairs: DataFrame, folder: Path) -> DataFrame:
+    """The verdicts on all documents, in the columns of `datasets.VERDICTS`. `pairs`: as in pairs/.
+
+    `folder` holds what a choice beyond the driver's memory writes down; it must last until the verdicts are written.
+    """
     judged = judge_rules(facts(spark, output, config), config).persist()
-    chosen = choose_duplicates(spark, judged, config, pairs)
+    duplicates = choose_duplicates(judged, config, pairs, folder)
     split = split_of(F.col("group"), config.split.validation, config.split.test, config.seed)
-    candidates = judged.join(F.broadcast(chosen), "doc_id", how="left").select(
+    candidates = judged.join(duplicates, "doc_id", how="left").select(
         "doc_id",
         "source",
         "part",
@@ -98,6 +101,7 @@ def verdicts(spark: SparkSession, output: Path, config: Config, pairs: DataFrame
         "failed_rules",
         F.coalesce("cluster", "doc_id").alias("cluster"),
         F.col("cluster").isNotNull().alias("has_pairs"),
+        F.coalesce("stands_for", F.lit(1)).alias("stands_for"),
         ((F.size("failed_rules") == 0) & F.col("duplicate_of").isNull()).alias("stays"),
         split.alias("split"),
     )
@@ -112,6 +116,7 @@ def verdicts(spark: SparkSession, output: Path, config: Config, pairs: DataFrame
         "duplicate_of",
         "similarity",
         "cluster",
+        F.when(F.col("stays") & ~leaks, F.col("stands_for")).otherwise(0).cast("long").alias("stands_for"),
         (F.col("stays") & ~leaks).alias("kept"),
         "split",
         "part",
@@ -137,15 +142,14 @@ def judge_rules(facts: DataFrame, config: Config) -> DataFrame:
     )
 
 
-def choose_duplicates(spark: SparkSession, judged: DataFrame, config: Config, pairs: DataFrame) -> DataFrame:
-    """(doc_id, duplicate_of, similarity, cluster) of the documents that have a pair."""
-    paired = pairs.select(F.col("a").alias("doc_id")).union(pairs.select(F.col("b").alias("doc_id"))).distinct()
-    order = [
-        F.col(f"keep{i}").desc_nulls_last() if descends else F.col(f"keep{i}").asc_nulls_last()
-        for i, (_, descends) in enumerate(map(sort_key, config.dedup.keep_order))
-    ]
-    nodes = judged.join(paired, "doc_id", how="left_semi").orderBy(*order, "doc_id").select("doc_id", "takes_part")
-    return spark.createDataFrame(choose(nodes.toArrow(), pairs.toArrow()))
+def choose_duplicates(judged: DataFrame, config: Config, pairs: DataFrame, folder: Path) -> DataFrame:
+    """(doc_id, duplicate_of, similarity, stands_for, cluster) of the documents that have a pair."""
+    keys = [(f"keep{i}", descends) for i, (_, descends) in enumerate(map(sort_key, config.dedup.keep_order))]
+    order = [F.col(name).desc_nulls_last() if down else F.col(name).asc_nulls_last() for name, down in keys]
+    documents = judged.select("doc_id", "takes_part", *[name for name, _ in keys])
+    settings = config.dedup
+    found, _ = chosen(documents, order, pairs, settings.in_memory_pairs, folder, settings.choice == "transitive")
+    return found
 
 
 def sort_key(expression: str) -> tuple[str, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple
@@ -144,22 +145,24 @@ def match(run: Run) -> None:
     for key in stage.begin():
         staging = stage.staging()
         compared = judge.matched(run.spark, run.output, run.config).persist()
-        exact = matching.exact_pairs(compared.select("doc_id", "content_hash")).persist()
-        near = matching.near_pairs(compared, exact, run.config.dedup)
-        exact.unionByName(near).write.parquet(str(staging / "pairs"))
+        work = stage.staging()
+        found = matching.write_pairs(compared, run.config.dedup, staging / "pairs", work, run.config.dedup.verify)
         run.spark.catalog.clearCache()
-        tidy(staging / "pairs", key)
-        stage.commit(key, staging)
+        for part in sorted((staging / "pairs").iterdir()):
+            tidy(part, key)
+        shutil.rmtree(work)
+        stage.commit(key, staging, found)
     fill_empty(stage, {"pairs": datasets.PAIRS, "repeats": datasets.REPEATS})
     kinds = Counter(datasets.scan(run.output, "pairs", ["kind"])["kind"].to_pylist())
     run.say(f"match: {kinds['exact']:,} exact copies, {kinds['near']:,} near pairs")
-    stage.finish({"exact": kinds["exact"], "near": kinds["near"]})
+    (hubs,) = [facts for facts in stage.chunk_facts() if facts]
+    stage.finish({"exact": kinds["exact"], "near": kinds["near"], **hubs})
 
 
 def match_config(config: Config) -> dict[str, Any]:
     """What of the config decides which pairs are found."""
     asked = [rule.sources for rule in judge.language_rules(config)]
-    kept = config.dedup.model_dump(exclude={"keep_order"})
+    kept = config.dedup.model_dump(exclude={"keep_order", "choice", "in_memory_pairs"})
     return {"dedup": kept, "language": config.language.model_dump(), "asked": asked}
 
 
@@ -171,9 +174,11 @@ def judged(run: Run) -> None:
     for key in stage.begin():
         staging = stage.staging()
         pairs = run.spark.read.parquet(*datasets.files(run.output, "pairs"))
-        verdicts = judge.verdicts(run.spark, run.output, run.config, pairs).repartitionByRange("part")
+        work = stage.staging()
+        verdicts = judge.verdicts(run.spark, run.output, run.config, pairs, work).repartitionByRange("part")
         verdicts.sortWithinPartitions("part", "doc_id").write.parquet(str(staging / "verdicts"))
         run.spark.catalog.clearCache()
+        shutil.rmtree(work)
         tidy(staging / "verdicts", key)
         stage.commit(key, staging)
     fill_empty(stage, {"verdicts": datasets.VERDICTS})
@@ -192,6 +197,7 @@ def judge_config(config: Config) -> dict[str, Any]:
         "rules": rules,
         "order": config.rules.order,
         "keep_order": config.dedup.keep_order,
+        "choice": config.dedup.choice,
         "priority": [source.name for source in config.sources],
         "split": config.split.model_dump(),
         "seed": config.seed,

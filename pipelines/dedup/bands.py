@@ -15,9 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 BUCKET_SCHEMA = "key long, id binary"
-PAIR_SCHEMA = "a binary, b binary"
-PAIRS = pa.schema([("a", pa.binary()), ("b", pa.binary())])
-HEADS = 8  # a bucket that is too large to compare all with all compares all with its first few
+PAIR_SCHEMA = "a binary, b binary, hub long"
+PAIRS = pa.schema([("a", pa.binary()), ("b", pa.binary()), ("hub", pa.int64())])
+BAND_BITS = 7  # of a key: a signature of 128 values has at most 128 bands
 
 T = TypeVar("T", bound=np.generic)
 Batches = Iterator[pa.RecordBatch]
@@ -31,15 +31,17 @@ def probability(similarity: float, bands: int, rows: int) -> float:
 def band_keys(signatures: NDArray[np.uint32], bands: int, rows: int) -> NDArray[np.int64]:
     """Bucket of each document in each band: int64[n, bands] from signatures uint32[n, 128].
 
-    A key is a 64-bit hash of the band's number and its rows' values, mixed with the finalizer of SplitMix64 (Steele,
-    Lea and Flood 2014), so that a key collision of different values is as rare as 2^-64.
+    A key is a 57-bit hash of the band's rows' values, mixed with the finalizer of SplitMix64 (Steele, Lea and Flood
+    2014), and the band's number in its lowest 7 bits. A collision of different values, as rare as 2^-57 within a band,
+    costs a comparison.
     """
     values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows).astype(np.uint64)
-    keys = np.broadcast_to(np.arange(1, bands + 1, dtype=np.uint64), values.shape[:2]).copy()
+    numbers = np.arange(bands, dtype=np.uint64)
+    keys = np.broadcast_to(numbers + np.uint64(1), values.shape[:2]).copy()
     for row in range(rows):
         step = np.uint64((row + 1) * 0x9E3779B97F4A7C15 % 2**64)
         keys = _mix(keys ^ (values[:, :, row] + step))
-    return keys.view(np.int64)
+    return (keys << np.uint64(BAND_BITS) | numbers).view(np.int64)
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -63,10 +65,10 @@ def buckets(bands: int, rows: int) -> Callable[[Batches], Batches]:
 
 
 def candidates(bucket: int) -> Callable[[Batches], Batches]:
-    """For mapInArrow over rows (key, id) sorted by key and id: the pairs (a, b), a < b, to compare.
+    """For mapInArrow over rows (key, id) sorted by key and id: the pairs (a, b), a < b, to compare; their hub is null.
 
-    Within a bucket of at most `bucket` documents all pairs; in a larger one each document with the first few, so that
-    a bucket of a million costs a few million pairs. Memory is bounded by a batch and `bucket`.
+    All pairs within a bucket of at most `bucket` documents. Of a larger one, a hub, only a row with its key as `hub`:
+    `dedup.hubs` sees to those. Memory is bounded by a batch and `bucket`.
     """
 
     def emit(batches: Batches) -> Batches:
@@ -75,16 +77,10 @@ def candidates(bucket: int) -> Callable[[Batches], Batches]:
         for batch in batches:
             keys = np.concatenate([keys, batch["key"].to_numpy()])
             ids = np.concatenate([ids, fixed(batch["id"], np.uint8, 16)])
-            # The last bucket may go on in the next batch: it waits, unless it is large enough already to be a hub,
-            # of which only the heads are needed any more.
+            # The last bucket may go on in the next batch: it waits, a hub only as long as shows that it is one.
             start = int(np.searchsorted(keys == keys[-1], True)) if len(keys) else 0
             yield from _pairs(keys[:start], ids[:start], bucket)
-            keys, ids = keys[start:], ids[start:]
-            if len(keys) > bucket:
-                yield from _pairs(keys, ids, bucket)
-                # The heads stand for the bucket. Kept bucket + 1 long, so that it is still known for a hub: pairs
-                # within it are found again, which `distinct` mends.
-                keys, ids = keys[: bucket + 1], ids[: bucket + 1]
+            keys, ids = keys[start:][: bucket + 1], ids[start:][: bucket + 1]
         yield from _pairs(keys, ids, bucket)
 
     return emit
@@ -92,29 +88,28 @@ def candidates(bucket: int) -> Callable[[Batches], Batches]:
 
 def _pairs(keys: NDArray[np.int64], ids: NDArray[np.uint8], bucket: int) -> Batches:
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
-    left, right = _pairs_of_buckets(starts, len(keys), bucket, min(HEADS, bucket))
+    sizes = np.diff(np.r_[starts, len(keys)])
+    small = sizes <= bucket
+    hubs = pa.array(keys[starts[~small]])
+    if len(hubs):
+        yield pa.RecordBatch.from_arrays([pa.nulls(len(hubs), PAIRS.field("a").type)] * 2 + [hubs], schema=PAIRS)
+    left, right = _pairs_of_buckets(starts[small], sizes[small])
     for at in range(0, len(left), 500_000):
         part = slice(at, at + 500_000)
-        yield pa.RecordBatch.from_arrays([binary(ids[left[part]]), binary(ids[right[part]])], schema=PAIRS)
+        sides = [binary(ids[left[part]]), binary(ids[right[part]])]
+        yield pa.RecordBatch.from_arrays([*sides, pa.nulls(len(sides[0]), pa.int64())], schema=PAIRS)
 
 
 @numba.njit(cache=True, nogil=True)
 def _pairs_of_buckets(
-    starts: NDArray[np.int64], n: int, bucket: int, heads: int
+    starts: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    total = 0
-    for k in range(len(starts)):
-        size = (starts[k + 1] if k + 1 < len(starts) else n) - starts[k]
-        first = size - 1 if size <= bucket else heads
-        total += first * size - first * (first + 1) // 2
+    total = np.sum(sizes * (sizes - 1) // 2)
     left, right = np.empty(total, np.int64), np.empty(total, np.int64)
     at = 0
-    for k in range(len(starts)):
-        end = starts[k + 1] if k + 1 < len(starts) else n
-        size = end - starts[k]
-        first = size - 1 if size <= bucket else heads
-        for i in range(starts[k], starts[k] + first):
-            for j in range(i + 1, end):
+    for start, size in zip(starts, sizes):
+        for i in range(start, start + size - 1):
+            for j in range(i + 1, start + size):
                 left[at], right[at] = i, j
                 at += 1
     return left, right

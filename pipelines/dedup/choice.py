@@ -1,7 +1,10 @@
 """Who of two duplicates stays, and which documents form a cluster.
 
-In the keep order, a document stays unless it is similar to one that stays before it. So nobody is dropped for being
-similar to something that was itself dropped, and no two documents that were found similar both stay.
+`greedy`: in the keep order, a document stays unless it is similar to one that stays before it. So nobody is dropped for
+being similar to something that was itself dropped, and no two documents that were found similar both stay.
+`transitive` (FineWeb, The Stack): of each cluster the first document stays, however unlike the others may be to it.
+
+`dedup.choice_spark` makes the same choice of more pairs than fit into memory.
 """
 
 from __future__ import annotations
@@ -11,40 +14,52 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from pipelines.dedup.components import smallest_of_component
 
 CHOSEN_SCHEMA = pa.schema(
-    [("doc_id", pa.string()), ("duplicate_of", pa.string()), ("similarity", pa.float64()), ("cluster", pa.string())]
+    [
+        ("doc_id", pa.string()),
+        ("duplicate_of", pa.string()),
+        ("similarity", pa.float64()),
+        ("cluster", pa.string()),
+        ("stands_for", pa.int64()),
+    ]
 )
 
 
-def choose(nodes: pa.Table, pairs: pa.Table) -> pa.Table:
+def choose(nodes: pa.Table, pairs: pa.Table, transitive: bool = False) -> pa.Table:
     """Choose among the documents of `nodes`, n rows in keep order.
 
     `nodes`: doc_id: string, takes_part: bool (false: it neither stays nor stands for another). `pairs`: a, b,
     similarity and kind as in pairs/, all of whose documents are in `nodes`. Returns n rows of `CHOSEN_SCHEMA`:
-    `duplicate_of` is the first document in keep order that stays and is similar, null where there is none.
+    `duplicate_of` is the first document in keep order that stays and is similar (`transitive`: that stays of the
+    cluster), null where there is none; `similarity` is to that document, null where the two were not found similar;
+    `cluster` is the smallest doc_id of the connected component, of which documents that take no part are members too;
+    `stands_for` counts a staying document and those whose `duplicate_of` it is, and is 0 of all others.
     """
     ids = nodes["doc_id"].combine_chunks()
-    near = pc.equal(pairs["kind"], "near")
+    is_near = pc.equal(pairs["kind"], "near").to_numpy()
     a, b = _positions(ids, pairs["a"]), _positions(ids, pairs["b"])
-    is_near = near.to_numpy()
     # Documents of equal content form a class, named by its smallest doc_id's position; near pairs join classes.
     class_of = np.arange(len(ids))
     class_of[b[~is_near]] = a[~is_near]
-    indptr, neighbours, similarity = _adjacency(
-        len(ids), a[is_near], b[is_near], pairs["similarity"].to_numpy()[is_near]
-    )
+    near = _adjacency(len(ids), a[is_near], b[is_near], pairs["similarity"].to_numpy()[is_near])
     takes_part = nodes["takes_part"].to_numpy()
-    original, how_similar = _greedy(class_of, indptr, neighbours, similarity, takes_part)
+    cluster = smallest_of_component(ids, a, b)
+    if transitive:
+        original, how_similar = _first_of_cluster(class_of, *near, takes_part, cluster)
+    else:
+        original, how_similar = _greedy(class_of, *near, takes_part)
     dropped = original >= 0
+    stands_for = (takes_part & ~dropped) + np.bincount(original[dropped], minlength=len(ids))
     return pa.table(
         [
             ids,
             pc.if_else(pa.array(dropped), ids.take(pa.array(np.maximum(original, 0))), None),
-            pa.array(how_similar, mask=~dropped),
-            ids.take(pa.array(_clusters(ids, a, b))),
+            pa.array(how_similar, mask=~dropped | np.isnan(how_similar)),
+            ids.take(pa.array(cluster)),
+            pa.array(stands_for),
         ],
         schema=CHOSEN_SCHEMA,
     )
@@ -92,12 +107,30 @@ def _greedy(
     return original, how_similar
 
 
-def _clusters(ids: pa.StringArray, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each document the position of the smallest doc_id in its connected component of pairs."""
-    n = len(ids)
-    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n, n))
-    count, component = connected_components(graph, directed=False)
-    by_id = pc.sort_indices(ids).to_numpy()
-    smallest = np.full(count, -1, np.int64)
-    smallest[component[by_id[::-1]]] = by_id[::-1]  # the last one written, the smallest doc_id, stays
-    return smallest[component]
+@numba.njit(cache=True, nogil=True)
+def _first_of_cluster(
+    class_of: NDArray[np.int64],
+    indptr: NDArray[np.int64],
+    neighbours: NDArray[np.int64],
+    similarity: NDArray[np.float64],
+    takes_part: NDArray[np.bool_],
+    cluster: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Position of the first document of the cluster that takes part, or -1 for itself; the similarity to it, or NaN."""
+    n = len(class_of)
+    original = np.full(n, -1, np.int64)
+    how_similar = np.full(n, np.nan)
+    to_first = np.full(n, np.nan)  # by class: its similarity to the first document of its cluster
+    first = np.full(n, -1, np.int64)  # by cluster
+    for i in range(n):
+        if not takes_part[i]:
+            continue
+        if first[cluster[i]] < 0:
+            first[cluster[i]] = i
+            own = class_of[i]
+            to_first[own] = 1.0
+            for k in range(indptr[own], indptr[own + 1]):
+                to_first[neighbours[k]] = similarity[k]
+        else:
+            original[i], how_similar[i] = first[cluster[i]], to_first[class_of[i]]
+    return original, how_similar

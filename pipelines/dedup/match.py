@@ -1,7 +1,7 @@
 """Match: exact duplicates by content hash, near duplicates by LSH bands, verified on shingle sketches.
 
 Only hashes, signatures and candidates' sketches are shuffled, never a text. What is found depends neither on rules nor
-on who is preferred.
+on who is preferred. Buckets that are too large to compare all with all are left to `dedup.hubs`.
 
 A row of `pairs/` is of one of two kinds. `exact`: `b` has the content hash of `a`, the smallest doc_id that has it.
 `near`: `a` and `b`, both the smallest of their content hash, have the given Jaccard similarity; it holds for all
@@ -11,17 +11,19 @@ documents of the two hashes, since equal content has equal shingles.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from filters import minhash
 from pipelines.config import Dedup
-from pipelines.dedup import bands
+from pipelines.dedup import bands, hubs
+from pipelines.dedup.evidence import Evidence, Mode
 
-VERSION = 1
+VERSION = 2
 
 VERIFIED_SCHEMA = "a binary, b binary, similarity double"
 VERIFIED = pa.schema([("a", pa.binary()), ("b", pa.binary()), ("similarity", pa.float64())])
@@ -38,56 +40,80 @@ def exact_pairs(sketches: DataFrame) -> DataFrame:
     )
 
 
-def near_pairs(sketches: DataFrame, exact: DataFrame, settings: Dedup) -> DataFrame:
-    """(a, b, similarity, kind) of the documents of different content that are similar enough.
+def write_pairs(
+    sketches: DataFrame, settings: Dedup, output: Path, folder: Path, mode: Mode = "sketch"
+) -> dict[str, Any]:
+    """Write the rows of `pairs/`, all different, below `output`: `first/`, and `hubs/` where there is a hub.
 
-    `sketches`: (doc_id, signature, sketch); `exact`: what `exact_pairs` found among them.
+    `sketches`: (doc_id, content_hash, signature, sketch), better persisted. What is in between is written to `folder`,
+    which all executors see. Returns the numbers of hubs, of passes over them, and of documents left over in them.
     """
-    different = sketches.where(F.col("signature").isNotNull()).join(
-        exact.select(F.col("b").alias("doc_id")), "doc_id", how="left_anti"
-    )
-    keyed = different.select(F.unhex("doc_id").alias("id"), "signature", "sketch")
-    buckets = keyed.select("id", "signature").mapInArrow(
+    exact = exact_pairs(sketches.select("doc_id", "content_hash")).persist()
+    oversized = Observation()
+    first = exact.unionByName(near_pairs(sketches, exact, settings, mode, oversized))
+    first.write.parquet(str(output / "first"))
+    count = oversized.get["hubs"]
+    done = hubs.Hubs(0, 0)
+    if count:
+        documents, evidence = _documents(sketches, exact), Evidence(mode, settings.threshold)
+        found, done = hubs.hub_pairs(documents, settings.bands, settings.rows, settings.bucket, evidence, folder)
+        known = sketches.sparkSession.read.parquet(str(output / "first")).select("a", "b")
+        _near(found).join(known, ["a", "b"], how="left_anti").write.parquet(str(output / "hubs"))
+    exact.unpersist()
+    return {"hubs": count, **asdict(done)}
+
+
+def near_pairs(
+    sketches: DataFrame, exact: DataFrame, settings: Dedup, mode: Mode = "sketch", oversized: Observation | None = None
+) -> DataFrame:
+    """(a, b, similarity, kind) of the documents of different content that are similar and meet in a bucket, not a hub.
+
+    `sketches`: (doc_id, signature, sketch); `exact`: what `exact_pairs` found among them. `oversized` gets the number
+    of hubs as `hubs`, when the pairs are written.
+    """
+    documents = _documents(sketches, exact)
+    buckets = documents.select("id", "signature").mapInArrow(
         bands.buckets(settings.bands, settings.rows), bands.BUCKET_SCHEMA
     )
-    candidates = (
+    met = (
         buckets.repartition("key")
         .sortWithinPartitions("key", "id")
         .mapInArrow(bands.candidates(settings.bucket), bands.PAIR_SCHEMA)
-        .distinct()
     )
-    verified = verify(candidates, keyed.select("id", "sketch"), settings.threshold)
-    return verified.select(
-        F.lower(F.hex("a")).alias("a"), F.lower(F.hex("b")).alias("b"), "similarity", F.lit("near").alias("kind")
-    )
+    if oversized is not None:
+        met = met.observe(oversized, F.count("hub").alias("hubs"))
+    candidates = met.where(F.col("hub").isNull()).select("a", "b").distinct()
+    return _near(verify(candidates, documents, Evidence(mode, settings.threshold)))
 
 
-def verify(candidates: DataFrame, sketches: DataFrame, threshold: float) -> DataFrame:
-    """The candidates (a, b) whose sketches (id, sketch) have a Jaccard similarity of `threshold` or more."""
-    left = sketches.select(F.col("id").alias("a"), F.col("sketch").alias("sketch_a"))
-    right = sketches.select(F.col("id").alias("b"), F.col("sketch").alias("sketch_b"))
+def _documents(sketches: DataFrame, exact: DataFrame) -> DataFrame:
+    """(id, signature, sketch) of one document per content, if it is long enough for a shingle."""
+    copies = exact.select(F.col("b").alias("doc_id"))
+    different = sketches.where(F.col("signature").isNotNull()).join(copies, "doc_id", how="left_anti")
+    return different.select(F.unhex("doc_id").alias("id"), "signature", "sketch")
+
+
+def _near(pairs: DataFrame) -> DataFrame:
+    a, b = (F.lower(F.hex(side)).alias(side) for side in ("a", "b"))
+    return pairs.select(a, b, "similarity", F.lit("near").alias("kind"))
+
+
+def verify(candidates: DataFrame, documents: DataFrame, evidence: Evidence) -> DataFrame:
+    """(a, b, similarity) of the candidates (a, b) that are similar by the evidence of (id, signature, sketch)."""
+    left = documents.select(F.col("id").alias("a"), F.col(evidence.column).alias("evidence_a"))
+    right = documents.select(F.col("id").alias("b"), F.col(evidence.column).alias("evidence_b"))
     compared = candidates.join(left, "a", how="inner").join(right, "b", how="inner")
-    return compared.mapInArrow(_similar(threshold), VERIFIED_SCHEMA)
+    return compared.mapInArrow(_similar(evidence), VERIFIED_SCHEMA)
 
 
-def _similar(threshold: float) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _similar(evidence: Evidence) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def emit(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if batch.num_rows == 0:
                 continue
-            similarity = minhash.jaccard(*_lists(batch["sketch_a"]), *_lists(batch["sketch_b"]), minhash.SKETCH_SIZE)
-            similar = pa.array(similarity >= threshold)
+            similarity = evidence.similarities(batch["evidence_a"], batch["evidence_b"])
+            similar = pa.array(similarity >= evidence.least)
             columns = [batch["a"], batch["b"], pa.array(similarity)]
             yield pa.RecordBatch.from_arrays(columns, schema=VERIFIED).filter(similar)
 
     return emit
-
-
-def _lists(sketches: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """A binary column of uint32 lists as (values, offsets): views on Arrow's buffers."""
-    offsets = np.frombuffer(sketches.buffers()[1], np.int32, len(sketches) + 1, sketches.offset * 4)
-    data = sketches.buffers()[2]
-    values = (
-        np.frombuffer(data, np.uint8)[: offsets[-1]].view(np.uint32) if data is not None else np.empty(0, np.uint32)
-    )
-    return values, (offsets // 4).astype(np.int64)

@@ -52,7 +52,7 @@ def write(folder, rows, pairs=()):
 
 def verdicts(spark, folder, settings):
     pairs = spark.read.parquet(str(folder / "pairs"))
-    frame = judge.verdicts(spark, folder, settings, pairs)
+    frame = judge.verdicts(spark, folder, settings, pairs, folder / "work")
     assert frame.columns == datasets.VERDICTS.names
     return {row["doc_id"]: row for row in frame.collect()}
 
@@ -101,6 +101,23 @@ def test_the_keep_order_says_who_stays(spark, tmp_path, keep_order, staying):
     assert {d for d in (A, B, C) if found[d]["kept"]} == {staying}
     assert {found[d]["duplicate_of"] for d in (A, B, C)} == {None, staying}
     assert {found[d]["cluster"] for d in (A, B, C)} == {A}
+
+
+@pytest.mark.parametrize("limit", [0, 1_000])
+def test_a_document_says_for_how_many_it_stands(spark, tmp_path, limit):
+    rows = [(A, "first", 5, "eng", "g", None), (B, "first", 6, "eng", "g", None), (C, "second", 9, "eng", "g", None)]
+    write(tmp_path, [*rows, (D, "first", 1, "eng", "g", None)], [(A, B, 1.0, "exact"), (A, C, 0.9, "near")])
+    found = verdicts(spark, tmp_path, config(dedup={"in_memory_pairs": limit}))
+    assert [found[d]["stands_for"] for d in (A, B, C, D)] == [3, 0, 0, 1]
+    assert [found[d]["similarity"] for d in (A, B, C, D)] == [None, 1.0, 0.9, None]
+
+
+def test_transitive_keeps_one_of_a_component(spark, tmp_path):
+    rows = [(d, "first", 5, "eng", "g", None) for d in (A, B, C)]
+    write(tmp_path, rows, [(A, B, 0.9, "near"), (B, C, 0.9, "near")])
+    for choice, kept in (("greedy", {A, C}), ("transitive", {A})):
+        found = verdicts(spark, tmp_path, config(dedup={"choice": choice}))
+        assert {d for d in (A, B, C) if found[d]["kept"]} == kept
 
 
 @pytest.mark.parametrize(("order", "kept"), [("rules_first", {B}), ("duplicates_first", set())])

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from filters import content, minhash
@@ -11,7 +12,7 @@ from filters.batch import TextBatch
 from pipelines import datasets
 from pipelines.annotate import _sketch
 from pipelines.config import Dedup
-from pipelines.dedup.match import exact_pairs, near_pairs
+from pipelines.dedup.match import write_pairs
 
 pytestmark = pytest.mark.spark
 
@@ -48,12 +49,12 @@ def sketches_of(texts, ids):
     return pa.table([pa.array(ids), hashes, signatures, sketches], schema=datasets.SKETCHES)
 
 
-def match(spark, table, partitions, **settings):
+def match(spark, table, partitions, folder, mode="sketch", **settings):
+    """The pairs as sorted tuples, and what `write_pairs` says."""
     frame = spark.createDataFrame(table).repartition(partitions)
-    exact = exact_pairs(frame.select("doc_id", "content_hash"))
-    near = near_pairs(frame, exact, Dedup(**settings))
-    rows = exact.unionByName(near).collect()
-    return sorted((row["a"], row["b"], row["similarity"], row["kind"]) for row in rows)
+    facts = write_pairs(frame, Dedup(**settings), folder / "pairs", folder / "work", mode)
+    rows = pq.read_table(folder / "pairs", partitioning=None).to_pylist()
+    return sorted((row["a"], row["b"], row["similarity"], row["kind"]) for row in rows), facts
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,10 @@ def ids(texts):
 
 
 @pytest.fixture(scope="module")
-def pairs(spark, texts, ids):
-    return match(spark, sketches_of(texts, ids), 3)
+def pairs(spark, texts, ids, tmp_path_factory):
+    found, facts = match(spark, sketches_of(texts, ids), 3, tmp_path_factory.mktemp("matched"))
+    assert facts == {"hubs": 0, "passes": 0, "left_over": 0}
+    return found
 
 
 def test_exact_pairs_are_the_classes_of_equal_text(pairs, texts, ids):
@@ -104,10 +107,62 @@ def test_recall_of_what_is_similar_enough(pairs, texts, ids):
     assert len(wanted & found) / len(wanted) >= 0.99
 
 
-def test_layout_and_order_make_no_difference(spark, pairs, texts, ids):
+def test_layout_and_order_make_no_difference(spark, pairs, texts, ids, tmp_path):
     order = np.random.default_rng(3).permutation(len(texts))
     shuffled = sketches_of([texts[i] for i in order], [ids[i] for i in order])
-    assert match(spark, shuffled, 7) == pairs
+    assert match(spark, shuffled, 7, tmp_path)[0] == pairs
+
+
+@pytest.mark.parametrize("mode", ["signature", "none"])
+def test_other_evidence_is_the_signature_s_estimate(spark, pairs, texts, ids, tmp_path, mode):
+    table = sketches_of(texts, ids)
+    found, _ = match(spark, table, 3, tmp_path, mode)
+    values = {
+        row["doc_id"]: np.frombuffer(row["signature"], np.uint32) for row in table.to_pylist() if row["signature"]
+    }
+    near = {(a, b): similarity for a, b, similarity, kind in found if kind == "near"}
+    for (a, b), similarity in near.items():
+        assert similarity == (values[a] == values[b]).mean()
+    assert (min(near.values()) >= 0.8) == (mode == "signature")
+    if mode == "none":  # every candidate is a pair, so all that the sketches verified are among them
+        assert {(a, b) for a, b, _, kind in pairs if kind == "near"} < set(near)
+
+
+TEMPLATES = 10
+
+
+def hub(size=400, seed=1):
+    """Near-copies of ten templates that share so much that one band's bucket holds all of them, in random order."""
+    generator = random.Random(seed)
+    common = generator.choices(WORDS, k=300)
+    own = [generator.choices(WORDS, k=100) for _ in range(TEMPLATES)]
+    texts = []
+    for i in range(size):
+        words = [*common, *own[i % TEMPLATES]]
+        words[generator.randrange(len(words))] = f"unique{i}"
+        texts.append(" ".join(words))
+    return texts, [generator.randbytes(16).hex() for _ in texts]
+
+
+def test_hubs_find_every_template_at_a_few_pairs_a_document(spark, tmp_path):
+    texts, ids = hub()
+    text_of, template = dict(zip(ids, texts)), {doc_id: i % TEMPLATES for i, doc_id in enumerate(ids)}
+    assert jaccard(texts[0], texts[1]) < 0.7 < 0.9 < jaccard(texts[0], texts[TEMPLATES])
+    found, facts = match(spark, sketches_of(texts, ids), 3, tmp_path / "one", bucket=30, bands=6, rows=3)
+    assert facts["hubs"] > 0
+    assert facts["left_over"] == 0
+    assert len({(a, b) for a, b, *_ in found}) == len(found)
+    for a, b, similarity, kind in found:
+        assert a < b
+        assert kind == "near"
+        assert template[a] == template[b]
+        assert similarity == pytest.approx(jaccard(text_of[a], text_of[b]))
+    followers = {b for _, b, *_ in found}
+    assert len(set(ids) - followers) == TEMPLATES  # of each template only the first has no similar one before it
+    assert len(found) < 10 * len(ids)  # all pairs of equal templates would be twenty a document
+    order = np.random.default_rng(4).permutation(len(texts))
+    shuffled = sketches_of([texts[i] for i in order], [ids[i] for i in order])
+    assert match(spark, shuffled, 7, tmp_path / "two", bucket=30, bands=6, rows=3) == (found, facts)
 
 
 def test_documents_too_short_for_a_shingle_match_exactly_only(pairs, texts, ids):
