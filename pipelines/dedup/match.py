@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.config import Dedup
@@ -48,42 +48,31 @@ def write_pairs(
     `sketches`: (doc_id, content_hash, signature, sketch), better persisted. What is in between is written to `folder`,
     which all executors see. Returns the numbers of hubs, of passes over them, and of documents left over in them.
     """
+    spark = sketches.sparkSession
     exact = exact_pairs(sketches.select("doc_id", "content_hash")).persist()
-    oversized = Observation()
-    first = exact.unionByName(near_pairs(sketches, exact, settings, mode, oversized))
-    first.write.parquet(str(output / "first"))
-    count = oversized.get["hubs"]
+    documents, evidence = _documents(sketches, exact), Evidence(mode, settings.threshold)
+    # Written down, since both the pairs to compare and the hubs are read from it.
+    meetings(documents, settings).write.parquet(str(folder / "meetings"))
+    met = spark.read.schema(bands.PAIR_SCHEMA).parquet(str(folder / "meetings"))
+    near = verify(met.where(F.col("hub").isNull()).select("a", "b").distinct(), documents, evidence)
+    exact.unionByName(_near(near)).write.parquet(str(output / "first"))
+    count = met.where(F.col("hub").isNotNull()).select("hub").distinct().count()
     done = hubs.Hubs(0, 0)
     if count:
-        documents, evidence = _documents(sketches, exact), Evidence(mode, settings.threshold)
         found, done = hubs.hub_pairs(documents, settings.bands, settings.rows, settings.bucket, evidence, folder)
-        known = sketches.sparkSession.read.parquet(str(output / "first")).select("a", "b")
+        known = spark.read.parquet(str(output / "first")).select("a", "b")
         _near(found).join(known, ["a", "b"], how="left_anti").write.parquet(str(output / "hubs"))
     exact.unpersist()
     return {"hubs": count, **asdict(done)}
 
 
-def near_pairs(
-    sketches: DataFrame, exact: DataFrame, settings: Dedup, mode: Mode = "sketch", oversized: Observation | None = None
-) -> DataFrame:
-    """(a, b, similarity, kind) of the documents of different content that are similar and meet in a bucket, not a hub.
-
-    `sketches`: (doc_id, signature, sketch); `exact`: what `exact_pairs` found among them. `oversized` gets the number
-    of hubs as `hubs`, when the pairs are written.
-    """
-    documents = _documents(sketches, exact)
+def meetings(documents: DataFrame, settings: Dedup) -> DataFrame:
+    """Who meets in a bucket, as rows of `bands.PAIR_SCHEMA`: the pairs of documents (id, signature), or the hub."""
     buckets = documents.select("id", "signature").mapInArrow(
         bands.buckets(settings.bands, settings.rows), bands.BUCKET_SCHEMA
     )
-    met = (
-        buckets.repartition("key")
-        .sortWithinPartitions("key", "id")
-        .mapInArrow(bands.candidates(settings.bucket), bands.PAIR_SCHEMA)
-    )
-    if oversized is not None:
-        met = met.observe(oversized, F.count("hub").alias("hubs"))
-    candidates = met.where(F.col("hub").isNull()).select("a", "b").distinct()
-    return _near(verify(candidates, documents, Evidence(mode, settings.threshold)))
+    sorted_buckets = buckets.repartition("key").sortWithinPartitions("key", "id")
+    return sorted_buckets.mapInArrow(bands.candidates(settings.bucket), bands.PAIR_SCHEMA)
 
 
 def _documents(sketches: DataFrame, exact: DataFrame) -> DataFrame:
