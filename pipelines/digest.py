@@ -43,7 +43,7 @@ def rows_digest(output: Path, dataset: str) -> str:
 def _rows(output: Path, dataset: str, file: str) -> Iterator[bytes]:
     """Each row as canonical JSON, the folders' `key=value` included."""
     folders = Path(file).relative_to(output / dataset).parent.parts
-    shared = dict(folder.split("=", 1) for folder in folders)
+    shared = dict(folder.split("=", 1) for folder in folders if "=" in folder)
     for batch in pq.ParquetFile(file).iter_batches(batch_size=1000):
         for row in batch.to_pylist(maps_as_pydicts="strict"):
             kept = {key: value for key, value in row.items() if key not in LAYOUT}
