@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipelines.dedup.options import Repeats
 from pipelines.errors import ConfigError
 
 Kind = Literal["web", "book", "code", "text"]
@@ -185,6 +186,7 @@ class Config(Model):
     language: Language = Language()
     annotate: Annotate = Annotate()
     dedup: Dedup = Dedup()
+    repeats: Repeats = Repeats()
     rules: Rules = Rules()
     split: Split = Split()
     tokenizer: Tokenizer = Tokenizer()

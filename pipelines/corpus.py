@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from filters.borders import Border
 from filters.edits import Edit, apply
 from pipelines import datasets
+from pipelines.dedup import repeats
 from pipelines.sink import Transform
 
 VERSION = 1
@@ -28,8 +30,11 @@ def documents(spark: SparkSession, files: list[str]) -> DataFrame:
     return frame.select("*", F.col("_metadata.file_name").alias("part"))
 
 
-def writer(output: str) -> Transform:
-    """The transform of the sink: a batch of documents to the kept ones, by split and source."""
+def writer(output: str, cuts: str | None = None, border: Border | None = None) -> Transform:
+    """The transform of the sink: a batch of documents to the kept ones, by split and source.
+
+    `cuts`: a dataset of repeats to cut, as `repeats.cuts` returns; `border`: how passages among them are cut.
+    """
     root = Path(output)
 
     @lru_cache(maxsize=4)  # batches come file by file
@@ -39,21 +44,26 @@ def writer(output: str) -> Transform:
 
     @lru_cache(maxsize=4)
     def edits_of(part: str) -> dict[str, list[Edit]]:
-        rows = datasets.scan(root, "edits", ["doc_id", "start", "end", "reason"], pc.field("part") == part)
-        found: dict[str, list[Edit]] = {}
-        for row in rows.sort_by([("doc_id", "ascending"), ("start", "ascending")]).to_pylist():
-            found.setdefault(row["doc_id"], []).append(Edit(row["start"], row["end"], row["reason"]))
-        return found
+        return spans_of(root / "edits", part)
+
+    @lru_cache(maxsize=4)
+    def cuts_of(part: str) -> dict[str, list[Edit]]:
+        return spans_of(Path(cuts), part) if cuts else {}
+
+    def edited(doc_id: str, text: str, edits: list[Edit], repeated: list[Edit]) -> str:
+        return apply(text, sorted([*edits, *repeats.edits(text, repeated, border or "word")], key=lambda e: e.start))
 
     def write(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
         written: dict[str, list[pa.RecordBatch]] = {}
         for part in pc.unique(batch["part"]).to_pylist():
-            kept, edits = kept_of(part), edits_of(part)
+            kept, edits, repeated = kept_of(part), edits_of(part), cuts_of(part)
             position = pc.index_in(batch["doc_id"], value_set=kept["doc_id"].combine_chunks())
             here = pc.and_(pc.is_valid(position), pc.equal(batch["part"], part))
             rows, verdicts = batch.filter(here), kept.take(position.filter(here))
             texts = [
-                apply(text.as_py(), edits[doc_id]) if doc_id in edits else text
+                edited(doc_id, text.as_py(), edits.get(doc_id, []), repeated.get(doc_id, []))
+                if doc_id in edits or doc_id in repeated
+                else text
                 for doc_id, text in zip(rows["doc_id"].to_pylist(), rows["text"])
             ]
             table = pa.RecordBatch.from_arrays(
@@ -66,6 +76,15 @@ def writer(output: str) -> Transform:
         return {name: pa.concat_batches(batches) for name, batches in written.items()}
 
     return write
+
+
+def spans_of(dataset: Path, part: str) -> dict[str, list[Edit]]:
+    """The spans (doc_id, start, end, reason) of a dataset that are of texts in one file, by doc_id, rising."""
+    rows = datasets.scan(dataset.parent, dataset.name, ["doc_id", "start", "end", "reason"], pc.field("part") == part)
+    found: dict[str, list[Edit]] = {}
+    for row in rows.sort_by([("doc_id", "ascending"), ("start", "ascending")]).to_pylist():
+        found.setdefault(row["doc_id"], []).append(Edit(row["start"], row["end"], row["reason"]))
+    return found
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

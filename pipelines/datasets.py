@@ -56,11 +56,13 @@ PAIRS = pa.schema([("a", pa.string()), ("b", pa.string()), ("similarity", pa.flo
 REPEATS = pa.schema(
     [
         ("doc_id", pa.string()),
-        ("start", pa.int64()),
+        ("start", pa.int64()),  # bytes of the UTF-8 text of documents/
         ("end", pa.int64()),
-        ("kind", pa.string()),
-        ("count", pa.int64()),
-        ("elsewhere", pa.string()),
+        ("kind", pa.string()),  # line, paragraph, passage or contamination
+        ("count", pa.int64()),  # documents that have it; copies of one document count once, but for contamination
+        ("elsewhere", pa.string()),  # the first document of another cluster that has it, or the benchmark item's name
+        ("first", pa.bool_()),  # whether this document's cluster is the first that has it
+        ("share", pa.float64()),  # of the benchmark item's n-grams, those that the document has; null elsewhere
     ]
 )
 VERDICTS = pa.schema(

@@ -22,6 +22,7 @@ from pyspark.sql.types import BooleanType
 from pipelines import datasets
 from pipelines.annotate import family_types, signal_files
 from pipelines.config import Config
+from pipelines.dedup import contamination
 from pipelines.dedup.choice_spark import chosen
 from pipelines.errors import ConfigError
 from pipelines.rules import Rule, check_names, load_rules
@@ -39,6 +40,9 @@ def facts(spark: SparkSession, output: Path, config: Config) -> DataFrame:
     )
     for family in family_types(config):
         documents = documents.join(signals(spark, output, family), "doc_id", how="left")
+    if config.repeats.contamination:
+        repeats = spark.read.parquet(*datasets.files(output, "repeats"))
+        documents = documents.join(contamination.signals(repeats), "doc_id", how="left")
     return documents
 
 
@@ -60,9 +64,18 @@ def language_rules(config: Config) -> list[Rule]:
     return rules
 
 
+def contamination_rules(config: Config) -> list[Rule]:
+    """The rule that drops documents that hold benchmark items, where the config asks for it."""
+    settings = config.repeats.contamination
+    if settings is None or settings.action != "drop":
+        return []
+    every = tuple(source.name for source in config.sources)
+    return [Rule("contamination.share", f"contamination.share >= {settings.share}", every)]
+
+
 def all_rules(config: Config) -> list[Rule]:
-    """The language rule and the rule sets."""
-    return language_rules(config) + load_rules(config)
+    """The language rule, the contamination rule and the rule sets."""
+    return language_rules(config) + contamination_rules(config) + load_rules(config)
 
 
 def failed(rules: list[Rule]) -> Column:
@@ -187,6 +200,8 @@ def check_expressions(spark: SparkSession, config: Config) -> None:
     empty = spark.createDataFrame([], columns)
     for name, family in families.items():
         empty = empty.withColumn(name, F.lit(None).cast(from_arrow_schema(family.schema)))
+
+    empty = empty.withColumn("contamination", F.lit(None).cast(contamination.SIGNALS_SCHEMA))
 
     def check(where: str, expression: str, boolean: bool) -> None:
         try:

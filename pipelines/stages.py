@@ -13,12 +13,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from pipelines import annotate as annotation
 from pipelines import corpus as corpora
 from pipelines import datasets, funnel, judge, sink
 from pipelines.config import Config, Source
 from pipelines.dedup import match as matching
+from pipelines.dedup import repeats
+from pipelines.dedup.components import components
+from pipelines.dedup.options import Repeats
 from pipelines.errors import GristmillError
 from pipelines.ingest.files import InputFile, discover, partitions
 from pipelines.ingest.source import read, reader_class
@@ -147,6 +152,9 @@ def match(run: Run) -> None:
         compared = judge.matched(run.spark, run.output, run.config).persist()
         work = stage.staging()
         found = matching.write_pairs(compared, run.config.dedup, staging / "pairs", work, run.config.dedup.verify)
+        if run.config.repeats != Repeats():
+            find_repeats(run, compared, staging, stage.staging())
+            tidy(staging / "repeats", key)
         run.spark.catalog.clearCache()
         for part in sorted((staging / "pairs").iterdir()):
             tidy(part, key)
@@ -159,11 +167,28 @@ def match(run: Run) -> None:
     stage.finish({"exact": kinds["exact"], "near": kinds["near"], **hubs})
 
 
+def find_repeats(run: Run, compared: DataFrame, staging: Path, scratch: Path) -> None:
+    """The compared documents' texts and the pairs below `staging` to repeats/ there. Uses up `scratch`."""
+    pairs = run.spark.read.parquet(*datasets.files(staging, "pairs")).select("a", "b")
+    clusters, _ = components(pairs, scratch / "components", run.config.dedup.in_memory_pairs)
+    texts = corpora.documents(run.spark, datasets.files(run.output, "documents"))
+    members = texts.select("doc_id", "part").join(compared.select("doc_id"), "doc_id", how="left_semi")
+    members = members.join(clusters, "doc_id", how="left")
+    members = members.select("part", "doc_id", F.coalesce("cluster", "doc_id").alias("cluster"))
+    members.repartitionByRange("part").sortWithinPartitions("part", "doc_id").write.parquet(str(scratch / "members"))
+    code = [source.name for source in run.config.sources if source.resolved_kind == "code"]
+    found = repeats.find(texts, scratch / "members", scratch, run.config.repeats, code)
+    found.select(datasets.REPEATS.names).write.parquet(str(staging / "repeats"))
+    shutil.rmtree(scratch)
+
+
 def match_config(config: Config) -> dict[str, Any]:
     """What of the config decides which pairs are found."""
     asked = [rule.sources for rule in judge.language_rules(config)]
     kept = config.dedup.model_dump(exclude={"keep_order", "choice", "in_memory_pairs"})
-    return {"dedup": kept, "language": config.language.model_dump(), "asked": asked}
+    return {"dedup": kept, "language": config.language.model_dump(), "asked": asked} | (
+        {"repeats": repeats.found_by(config.repeats), "code": repeats.VERSION} if config.repeats != Repeats() else {}
+    )
 
 
 def judged(run: Run) -> None:
@@ -193,8 +218,9 @@ def judged(run: Run) -> None:
 def judge_config(config: Config) -> dict[str, Any]:
     """What of the config decides the verdicts, the predicates of rule sets included."""
     rules = [[r.name, r.predicate, r.sources, [o.model_dump() for o in r.overrides]] for r in judge.load_rules(config)]
+    dropped = [[rule.name, rule.predicate] for rule in judge.contamination_rules(config)]
     return {
-        "rules": rules,
+        "rules": rules + dropped,
         "order": config.rules.order,
         "keep_order": config.dedup.keep_order,
         "choice": config.dedup.choice,
@@ -206,15 +232,21 @@ def judge_config(config: Config) -> dict[str, Any]:
 
 def corpus(run: Run) -> None:
     """documents/ and verdicts/ to corpus/."""
-    stage = run.stage("corpus", config={}, code=[corpora.VERSION])
+    stage = run.stage("corpus", config=corpus_config(run.config), code=[corpora.VERSION])
     if stage.is_fresh():
         return
     chunks = _document_chunks(run, stage.fingerprint)
-    for key in stage.begin(chunks):
+    missing = stage.begin(chunks)
+    cuts = write_cuts(run, stage.staging()) if missing and run.config.repeats != Repeats() else None
+    passages = run.config.repeats.passages
+    arguments = {"output": str(run.output), "cuts": cuts and str(cuts), "border": passages and passages.border}
+    for key in missing:
         staging = stage.staging()
         frame = corpora.documents(run.spark, chunks[key])
-        rows = sink.write(frame, staging, key[:16], "pipelines.corpus:writer", {"output": str(run.output)})
+        rows = sink.write(frame, staging, key[:16], "pipelines.corpus:writer", arguments)
         stage.commit(key, staging, {"rows": rows})
+    if cuts:
+        shutil.rmtree(cuts)
     written = sum(sum(facts["rows"].values()) for facts in stage.chunk_facts())
     kept = sum(row["kept"] for row in run.ledger.stages["judge"]["facts"]["funnel"].values())
     if written != kept:
@@ -223,6 +255,21 @@ def corpus(run: Run) -> None:
         raise GristmillError("corpus: no document is kept; `gristmill report` says which rules dropped them")
     run.say(f"corpus: {written:,} documents")
     stage.finish({"documents": written})
+
+
+def corpus_config(config: Config) -> dict[str, Any]:
+    """What of the config decides which repeats are cut."""
+    return config.repeats.model_dump(exclude={"contamination": {"benchmarks"}}, exclude_none=True)
+
+
+def write_cuts(run: Run, folder: Path) -> Path:
+    """The spans of repeats/ to cut, sorted by the file that holds their text, in `folder`."""
+    read = run.spark.read
+    found = read.parquet(*datasets.files(run.output, "repeats"))
+    verdicts = read.parquet(*datasets.files(run.output, "verdicts"))
+    spans = repeats.cuts(found, verdicts, run.config.repeats).repartitionByRange("part")
+    spans.sortWithinPartitions("part", "doc_id", "start").write.mode("overwrite").parquet(str(folder))
+    return folder
 
 
 def first_stage_changed(run: Run) -> str | None:
