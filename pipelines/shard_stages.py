@@ -132,7 +132,7 @@ def shard_header(run: Run) -> SetHeader:
 def config_hash(config: Config) -> str:
     """Digest of all of the config that decides what is in the shards: no path, no setting of a machine."""
     benchmarks = {"contamination": {"benchmarks"}}  # files of the user's machine
-    left_out = {"output": True, "spark": True, "chunk_bytes": True, "repeats": benchmarks}
+    left_out: dict[str, Any] = {"output": True, "spark": True, "chunk_bytes": True, "repeats": benchmarks}
     page = config.model_dump(exclude=left_out, mode="json")
     page.pop("pretrain", None)
     for source in page["sources"]:
