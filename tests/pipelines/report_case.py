@@ -58,6 +58,7 @@ def document(name: str, failed: tuple[str, ...] = (), **more: Any) -> dict[str, 
     row["cluster"] = row["cluster"] or row["doc_id"]
     row["kept"] = not row["failed_rules"] and row["duplicate_of"] is None
     row["similarity"] = None if row["duplicate_of"] is None else 0.9
+    row["stands_for"] = int(row["kept"])
     row["characters"] = 7 * row["words"]
     return row
 
