@@ -3,8 +3,5 @@
 import os
 from pathlib import Path
 
-import pytest
-
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
 MISSING = f"the real data are not in {DATA}: set GRISTMILL_DATA"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=MISSING)
