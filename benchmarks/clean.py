@@ -1,8 +1,8 @@
 """The clean job, archives to corpus: pages a second as the slope between 1,511 real pages and eight times as many.
 
 The same archives lie eight times under other names, so seven of eight documents of the larger run are exact copies
-of others: reading, extraction and annotation see eight times the work, the corpus grows little. There is no peer here, so
-no `ratio`. The last line is a JSON object.
+of others: reading, extraction and annotation see eight times the work, the corpus grows little. There is no
+peer here, so no `ratio`. The last line is a JSON object.
 """
 
 from __future__ import annotations
