@@ -195,21 +195,37 @@ def _sketches(offsets: Ints, hashes: Hashes, n: int, k: int) -> tuple[Values, In
 
 @_kernel
 def jaccard_kernel(a_values: Values, a_offsets: Ints, b_values: Values, b_offsets: Ints, k: int) -> NDArray[np.float64]:
-    """What `jaccard` computes, callable from other kernels."""
+    """What `jaccard` computes, of arrays of fixed types."""
     found = np.zeros(len(a_offsets) - 1, np.float64)
     for pair in range(len(found)):
-        a, a_end = a_offsets[pair], a_offsets[pair + 1]
-        b, b_end = b_offsets[pair], b_offsets[pair + 1]
-        whole = a_end - a < k and b_end - b < k
-        both = either = 0
-        while a < a_end and b < b_end and (whole or either < k):
-            left, right = a_values[a], b_values[b]
-            both += left == right
-            either += 1
-            a += left <= right
-            b += right <= left
-        rest = (a_end - a) + (b_end - b)  # in one of the two alone
-        either += rest if whole else min(rest, k - either)
-        if either > 0:
-            found[pair] = both / either
+        a, a_end, b, b_end = a_offsets[pair], a_offsets[pair + 1], b_offsets[pair], b_offsets[pair + 1]
+        found[pair] = jaccard_of(a_values, a, a_end, b_values, b, b_end, k, 0.0)
     return found
+
+
+@_kernel
+def jaccard_of(
+    a_values: Values, a: int, a_end: int, b_values: Values, b: int, b_end: int, k: int, least: float
+) -> float:
+    """The similarity of the sketches `a_values[a:a_end]` and `b_values[b:b_end]`; some less one if it is below `least`.
+
+    Of n hashes in two whole sketches, a similarity of s leaves (1 - s) / (1 + s) n in only one of the two, and of the k
+    smallest of larger ones (1 - s) k: where more were seen, the rest need not be looked at.
+    """
+    whole = a_end - a < k and b_end - b < k
+    n = (a_end - a) + (b_end - b)
+    allowed = np.int64((1 - least) / (1 + least) * n if whole else (1 - least) * k) + 1  # 1: for rounding
+    both = single = 0
+    while a < a_end and b < b_end and (whole or both + single < k):
+        left, right = a_values[a], b_values[b]
+        if left == right:
+            both += 1
+        else:
+            single += 1
+            if single > allowed:
+                return 0.0
+        a += left <= right
+        b += right <= left
+    rest = (a_end - a) + (b_end - b)  # in one of the two alone
+    either = both + single + (rest if whole else min(rest, k - both - single))
+    return both / either if either > 0 else 0.0

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from pipelines import annotate, config_file, judge
 from pipelines.config import Config
+from pipelines.dedup import places
 from pipelines.errors import ConfigError
 from pipelines.ingest.files import discover
 from pipelines.ingest.source import check_options, reader_class
@@ -45,7 +46,8 @@ def load(path: str | Path) -> RunConfig:
 
 
 def check_inputs(config: RunConfig) -> None:
-    """Raise ConfigError where a source's path matches nothing."""
+    """Raise ConfigError where a source's path matches nothing, or an index is none that this run can use."""
+    places.check(config.dedup.indexes, annotate.shingles(config))
     for i, source in enumerate(config.sources):
         try:
             discover(source.paths, source.root, reader_class(source.format).suffixes)

@@ -26,7 +26,7 @@ from pipelines.dedup.bands import binary
 from pipelines.errors import ConfigError
 from pipelines.sink import Transform, resolve
 
-VERSION = 1
+VERSION = 2
 
 FAMILIES = {
     "language": "filters.language:Language",
@@ -107,6 +107,12 @@ def versions(config: Config) -> dict[str, Any]:
     }
 
 
+def shingles(config: Config) -> list[Any]:
+    """What hashes, signatures and sketches are made by: two runs are compared only where it is the same."""
+    made_by = {"segment": segment.VERSION, "content": content.VERSION, "minhash": minhash.VERSION}
+    return [made_by, {"ngram": config.dedup.ngram, "canonical": config.dedup.canonical}]
+
+
 def documents(spark: SparkSession, files: list[str]) -> DataFrame:
     """doc_id, source, text and the file's name, of the documents that no gate stopped."""
     frame = spark.read.schema(DOCUMENT_COLUMNS).parquet(*files)
@@ -135,10 +141,10 @@ def annotator(
         view = TextBatch(texts)
         written = {f"signals/{family.name}": _with_ids(ids, family(view)) for family in built}
         hashes = content.content_hash(view, canonical=canonical)
-        signatures, sketches = _sketch(view, ngram)
+        sketched = _sketch(view, ngram)
         written["edits"] = edit_rows
         written["sketches"] = pa.RecordBatch.from_arrays(
-            [ids, hashes.cast(pa.binary()), signatures, sketches], schema=datasets.SKETCHES
+            [ids, hashes.cast(pa.binary()), *sketched], schema=datasets.SKETCHES
         )
         return written
 
@@ -165,14 +171,15 @@ def _edit(batch: pa.RecordBatch, cutters: dict[str, edits.LineEdits]) -> tuple[p
     return texts, pa.RecordBatch.from_pylist(rows, schema=datasets.EDITS)
 
 
-def _sketch(batch: TextBatch, ngram: int) -> tuple[pa.Array, pa.Array]:
-    """Signatures (null where a text has no shingle) and shingle sketches, both as little-endian bytes."""
+def _sketch(batch: TextBatch, ngram: int) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Signatures (null where a text has no shingle) and sketches, as little-endian bytes; how many hashes each has."""
     lists = minhash.sketches(batch, n=ngram)
     offsets = lists.offsets.to_numpy()
     values = pa.py_buffer(np.ascontiguousarray(lists.values.to_numpy()))
     sketches = pa.Array.from_buffers(pa.binary(), len(lists), [None, pa.py_buffer(offsets * 4), values])
     signatures = binary(minhash.signatures(batch, n=ngram).view(np.uint8).reshape(len(batch), -1))
-    return pc.if_else(pa.array(np.diff(offsets) > 0), signatures, None), sketches
+    sizes = np.diff(offsets).astype(np.int64)
+    return pc.if_else(pa.array(sizes > 0), signatures, None), sketches, pa.array(sizes)
 
 
 def _with_ids(ids: pa.Array, signals: pa.RecordBatch) -> pa.RecordBatch:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipelines.dedup.curve import bands_and_rows
 from pipelines.dedup.options import Repeats
 from pipelines.errors import ConfigError
 
@@ -89,11 +90,30 @@ class Annotate(Model):
 class Dedup(Model):
     """How documents are compared, and who of two duplicates stays."""
 
+    scope: str = Field(
+        "global",
+        min_length=1,
+        description="who is compared with each other: `global`, `source`, or documents with the same value of a Spark "
+        "SQL expression over source, uri and meta, such as meta['crawl']",
+    )
+    indexes: dict[Name, str] = Field(
+        {},
+        description="output directories of finished runs by a name: what they hold is dropped here; they do not change",
+    )
     ngram: int = Field(5, ge=1, le=100, description="words in a shingle (characters where a script has no spaces)")
     bands: int = Field(21, ge=1, description="bands of the signature; bands x rows <= 128")
     rows: int = Field(6, ge=1, description="rows of a band")
+    target: Share | None = Field(
+        None,
+        description="similarity from which on a pair is compared with a probability of 0.99 or more; without it the "
+        "threshold. Bands and rows are derived from it where neither is given",
+    )
     threshold: Share = Field(0.8, description="least Jaccard similarity of two duplicates' shingle sketches")
-    canonical: Literal["folded", "as_is"] = Field("folded", description="form that the content hash is taken of")
+    canonical: Literal["folded", "as_is"] = Field(
+        "folded",
+        description="form that the content hash is taken of: the text as it is, or its words, without case, "
+        "punctuation and white space",
+    )
     bucket: int = Field(64, ge=2, description="documents of a bucket that are all compared with each other")
     verify: Literal["sketch", "signature", "none"] = Field(
         "sketch", description="what candidates are held to: shingle sketches, the signature's estimate, or nothing"
@@ -101,12 +121,42 @@ class Dedup(Model):
     choice: Literal["greedy", "transitive"] = Field(
         "greedy", description="greedy: similar to one that stays; transitive: one of each connected component stays"
     )
+    rehydrate: Literal["none", "fineweb2"] = Field(
+        "none",
+        description="the column `copies` in corpus/: how often a document is worth repeating, by the number that it "
+        "stands for; fineweb2: FineWeb-2's table",
+    )
+    in_memory_documents: int = Field(
+        2_000_000,
+        ge=0,
+        description="up to so many documents are compared in one process, more of them in Spark's tasks",
+    )
     in_memory_pairs: int = Field(20_000_000, ge=0, description="with more pairs, the choice is made in Spark's tasks")
     keep_order: list[str] = Field(
         ["source_priority"],
         description="who comes first: Spark SQL sort expressions over signals, `source_priority` (the sources' order), "
         "`uri` and `meta`; then the smaller doc_id",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_bands(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "bands" in data or "rows" in data:
+            return data
+        target = data.get("target", data.get("threshold"))
+        if not isinstance(target, int | float) or not 0 <= target <= 1:
+            return data  # absent, or what Pydantic will refuse
+        return data | dict(zip(("bands", "rows"), bands_and_rows(target)))
+
+    @model_validator(mode="after")
+    def _bands_are_given_once(self) -> Dedup:
+        if self.target is not None and (self.bands, self.rows) != bands_and_rows(self.target):
+            raise ValueError("give either a target, or bands and rows")
+        if self.indexes and self.choice == "transitive":
+            raise ValueError(
+                "indexes go with the greedy choice only: a transitive one would change what the earlier runs kept"
+            )
+        return self
 
     @model_validator(mode="after")
     def _signature_is_long_enough(self) -> Dedup:
@@ -163,7 +213,9 @@ class Pack(Model):
 
     context: int = Field(1024, ge=8, le=2**24, description="L: a row holds L + 1 tokens")
     shard_bytes: int = Field(256_000_000, ge=4096, description="size of a shard file to aim at")
-    bucket: str = Field("source", description="Spark SQL over source, uri and meta: shards are kept apart by it")
+    bucket: str = Field(
+        "source", description="Spark SQL over source, uri, meta, stands_for and copies: shards are kept apart by it"
+    )
 
 
 class Spark(Model):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
@@ -20,7 +22,15 @@ from pipelines import datasets
 from pipelines.dedup import repeats
 from pipelines.sink import Transform
 
-VERSION = 1
+VERSION = 2
+
+Rehydrate = Literal["none", "fineweb2"]
+# From how many documents on that one stands for, how often it is repeated. FineWeb-2: 1, 2 and 3 of as many, 3 of 4, 5
+# of 5 to 99, 8 of 100 to 999, and 1 of 1,000 or more, which is boilerplate (Penedo et al. 2025, its README).
+COPIES: dict[Rehydrate, list[tuple[int, int]]] = {
+    "none": [(1, 1)],
+    "fineweb2": [(1, 1), (2, 2), (3, 3), (5, 5), (100, 8), (1_000, 1)],
+}
 
 
 def documents(spark: SparkSession, files: list[str]) -> DataFrame:
@@ -30,7 +40,15 @@ def documents(spark: SparkSession, files: list[str]) -> DataFrame:
     return frame.select("*", F.col("_metadata.file_name").alias("part"))
 
 
-def writer(output: str, cuts: str | None = None, border: Border | None = None) -> Transform:
+def copies(stands_for: pa.Array, rehydrate: Rehydrate) -> pa.Array:
+    """int64[n]: how often to repeat documents that stand for so many (themselves included), by the option's table."""
+    least, times = zip(*COPIES[rehydrate])
+    return pa.array(np.array(times)[np.searchsorted(least, stands_for.to_numpy(), "right") - 1])
+
+
+def writer(
+    output: str, cuts: str | None = None, border: Border | None = None, rehydrate: Rehydrate = "none"
+) -> Transform:
     """The transform of the sink: a batch of documents to the kept ones, by split and source.
 
     `cuts`: a dataset of repeats to cut, as `repeats.cuts` returns; `border`: how passages among them are cut.
@@ -40,7 +58,7 @@ def writer(output: str, cuts: str | None = None, border: Border | None = None) -
     @lru_cache(maxsize=4)  # batches come file by file
     def kept_of(part: str) -> pa.Table:
         chosen = (pc.field("part") == part) & pc.field("kept")
-        return datasets.scan(root, "verdicts", ["doc_id", "split", "cluster"], chosen)
+        return datasets.scan(root, "verdicts", ["doc_id", "split", "cluster", "stands_for"], chosen)
 
     @lru_cache(maxsize=4)
     def edits_of(part: str) -> dict[str, list[Edit]]:
@@ -66,10 +84,9 @@ def writer(output: str, cuts: str | None = None, border: Border | None = None) -
                 else text
                 for doc_id, text in zip(rows["doc_id"].to_pylist(), rows["text"])
             ]
-            table = pa.RecordBatch.from_arrays(
-                [rows["doc_id"], rows["uri"], pa.array(texts, pa.string()), rows["meta"], _flat(verdicts["cluster"])],
-                schema=datasets.CORPUS,
-            )
+            cluster, stands_for = _flat(verdicts["cluster"]), _flat(verdicts["stands_for"])
+            columns = [rows["doc_id"], rows["uri"], pa.array(texts, pa.string()), rows["meta"], cluster, stands_for]
+            table = pa.RecordBatch.from_arrays([*columns, copies(stands_for, rehydrate)], schema=datasets.CORPUS)
             place = pc.binary_join_element_wise("split=", _flat(verdicts["split"]), "/source=", rows["source"], "")
             for name in pc.unique(place).to_pylist():
                 written.setdefault(f"corpus/{name}", []).append(table.filter(pc.equal(place, name)))
@@ -94,6 +111,7 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
 def read(spark: SparkSession, output: Path, files: list[str]) -> DataFrame:
     """Files of the corpus, with the columns `split` and `source` that their folders name."""
     schema = (
-        "doc_id string, uri string, text string, meta map<string, string>, cluster string, split string, source string"
+        "doc_id string, uri string, text string, meta map<string, string>, cluster string, "
+        "stands_for long, copies long, split string, source string"
     )
     return spark.read.schema(schema).option("basePath", str(output / "corpus")).parquet(*files)

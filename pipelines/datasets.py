@@ -49,10 +49,27 @@ SKETCHES = pa.schema(
         ("doc_id", pa.string()),
         ("content_hash", pa.binary()),  # 16 bytes
         ("signature", pa.binary()),  # 128 uint32; null where the text is too short for a shingle
-        ("sketch", pa.binary()),  # sorted uint32 shingle hashes
+        ("sketch", pa.binary()),  # sorted uint32 shingle hashes, at most 4,096
+        ("shingles", pa.int64()),  # how many hashes the sketch holds
     ]
 )
-PAIRS = pa.schema([("a", pa.string()), ("b", pa.string()), ("similarity", pa.float64()), ("kind", pa.string())])
+PAIRS = pa.schema(
+    [
+        ("a", pa.string()),
+        ("b", pa.string()),
+        ("similarity", pa.float64()),
+        ("kind", pa.string()),  # exact or near
+        ("index", pa.string()),  # the earlier run that `a` is of; null: this one
+    ]
+)
+HUBS = pa.schema(
+    [
+        ("key", pa.int64()),  # of a bucket that is too large to compare all with all
+        ("doc_id", pa.string()),
+        ("index", pa.string()),  # the earlier run that the document is of; null: this one
+        ("settled", pa.bool_()),  # compared with all other settled ones of the bucket, and similar to none
+    ]
+)
 REPEATS = pa.schema(
     [
         ("doc_id", pa.string()),
@@ -72,15 +89,25 @@ VERDICTS = pa.schema(
         ("failed_rules", pa.list_(pa.string())),  # all of them, SET.RULE, sorted
         ("duplicate_of", pa.string()),  # the first document, in keep order, that stays and is similar; or null
         ("similarity", pa.float64()),  # to duplicate_of
+        ("duplicate_in", pa.string()),  # the earlier run that holds duplicate_of; null: this one
+        ("stays", pa.bool_()),  # takes part in the choice among duplicates, and stays there
         ("cluster", pa.string()),  # smallest doc_id of the connected component of pairs
-        ("stands_for", pa.int64()),  # itself and the duplicates of it; 0 where it does not stay
+        ("stands_for", pa.int64()),  # itself and the duplicates of it; 0 where it is not kept
         ("kept", pa.bool_()),
         ("split", pa.string()),
         ("part", pa.string()),  # file of documents/ that holds the text
     ]
 )
 CORPUS = pa.schema(
-    [("doc_id", pa.string()), ("uri", pa.string()), ("text", pa.string()), ("meta", META), ("cluster", pa.string())]
+    [
+        ("doc_id", pa.string()),
+        ("uri", pa.string()),
+        ("text", pa.string()),
+        ("meta", META),
+        ("cluster", pa.string()),
+        ("stands_for", pa.int64()),  # itself and the duplicates of it that were dropped
+        ("copies", pa.int64()),  # how often `dedup.rehydrate` would repeat it
+    ]
 )
 
 SCHEMAS = {
@@ -89,6 +116,7 @@ SCHEMAS = {
     "edits": EDITS,
     "sketches": SKETCHES,
     "pairs": PAIRS,
+    "hubs": HUBS,
     "repeats": REPEATS,
     "verdicts": VERDICTS,
 }

@@ -23,11 +23,13 @@ from pipelines import datasets
 from pipelines.annotate import family_types, signal_files
 from pipelines.config import Config
 from pipelines.dedup import contamination
-from pipelines.dedup.choice_spark import chosen
+from pipelines.dedup.choose import duplicates
+from pipelines.dedup.compared import SCOPES
+from pipelines.dedup.places import Place, of_indexes
 from pipelines.errors import ConfigError
 from pipelines.rules import Rule, check_names, load_rules
 
-VERSION = 2
+VERSION = 3
 
 
 def facts(spark: SparkSession, output: Path, config: Config) -> DataFrame:
@@ -85,52 +87,68 @@ def failed(rules: list[Rule]) -> Column:
     return F.filter(F.array(*[F.when(rule.fires(), F.lit(rule.name)) for rule in rules]), lambda name: name.isNotNull())
 
 
-def matched(spark: SparkSession, output: Path, config: Config) -> DataFrame:
-    """The sketches of the documents that are compared: all that have text and pass the language rule."""
-    sketches = spark.read.parquet(*datasets.files(output, "sketches"))
-    rules = language_rules(config)
-    if not rules:
-        return sketches
+def passing(spark: SparkSession, output: Path, config: Config) -> DataFrame:
+    """(doc_id) of the documents that have text and pass the language rule: those that are compared with each other."""
     documents = spark.read.schema("doc_id string, source string").parquet(*datasets.files(output, "documents"))
     asked = documents.join(signals(spark, output, "language"), "doc_id", how="inner")
-    passing = asked.where(F.size(failed(rules)) == 0).select("doc_id")
-    return sketches.join(passing, "doc_id", how="left_semi")
+    return asked.where(F.size(failed(language_rules(config))) == 0).select("doc_id")
 
 
-def verdicts(spark: SparkSession, output: Path, config: Config, pairs: DataFrame, folder: Path) -> DataFrame:
-    """The verdicts on all documents, in the columns of `datasets.VERDICTS`. `pairs`: as in pairs/.
+def verdicts(spark: SparkSession, output: Path, config: Config, folder: Path) -> DataFrame:
+    """The verdicts on all documents, in the columns of `datasets.VERDICTS`.
 
     `folder` holds what a choice beyond the driver's memory writes down; it must last until the verdicts are written.
     """
     judged = judge_rules(facts(spark, output, config), config).persist()
-    duplicates = choose_duplicates(judged, config, pairs, folder)
+    keys = [(f"keep{i}", descends) for i, (_, descends) in enumerate(map(sort_key, config.dedup.keep_order))]
+    order = [F.col(name).desc_nulls_last() if down else F.col(name).asc_nulls_last() for name, down in keys]
+    documents = judged.select("doc_id", "takes_part", *[name for name, _ in keys])
+    places = [Place(None, output), *of_indexes(config.dedup.indexes)]
+    chosen, earlier = duplicates(documents, order, places, config.dedup, folder)
+    return with_splits(judged, chosen, earlier, config)
+
+
+def with_splits(judged: DataFrame, chosen: DataFrame, earlier: DataFrame, config: Config) -> DataFrame:
+    """The verdicts: what rules say, the choice among duplicates, and the split, where no cluster is on two sides.
+
+    `earlier`: the documents of earlier runs in this run's clusters. These stay where they are, so a document of this
+    run that would be on another side of its cluster is dropped, whichever side that is.
+    """
     split = split_of(F.col("group"), config.split.validation, config.split.test, config.seed)
-    candidates = judged.join(duplicates, "doc_id", how="left").select(
+    candidates = judged.join(chosen, "doc_id", how="left").select(
         "doc_id",
         "source",
         "part",
         "duplicate_of",
         "similarity",
+        "duplicate_in",
         "failed_rules",
+        (F.col("takes_part") & F.col("duplicate_of").isNull()).alias("stays"),
         F.coalesce("cluster", "doc_id").alias("cluster"),
         F.col("cluster").isNotNull().alias("has_pairs"),
         F.coalesce("stands_for", F.lit(1)).alias("stands_for"),
-        ((F.size("failed_rules") == 0) & F.col("duplicate_of").isNull()).alias("stays"),
+        ((F.size("failed_rules") == 0) & F.col("duplicate_of").isNull()).alias("passes"),
         split.alias("split"),
     )
-    trained = F.col("has_pairs") & F.col("stays") & (F.col("split") == "train")
-    in_train = candidates.where(trained).select("cluster", F.lit(True).alias("in_train")).distinct()
-    held_out = F.col("has_pairs") & F.col("stays") & (F.col("split") != "train")
-    leaks = held_out & F.coalesce("in_train", F.lit(False))
-    return candidates.join(in_train, "cluster", how="left").select(
+    in_train = F.col("split") == "train"
+    trained = candidates.where(F.col("has_pairs") & F.col("passes") & in_train).select("cluster")
+    trained = trained.union(earlier.where(F.col("kept") & in_train).select("cluster"))
+    held_out = earlier.where(F.col("kept") & ~in_train).select("cluster")
+    sides = trained.withColumn("side", F.lit("train")).union(held_out.withColumn("side", F.lit("held out")))
+    sides = sides.groupBy("cluster").agg(F.collect_set("side").alias("sides"))
+    other_side = F.when(in_train, F.lit("held out")).otherwise(F.lit("train"))
+    leaks = F.col("has_pairs") & F.col("passes") & F.coalesce(F.array_contains("sides", other_side), F.lit(False))
+    return candidates.join(sides, "cluster", how="left").select(
         "doc_id",
         "source",
         F.when(leaks, F.array(F.lit("split_leak"))).otherwise(F.col("failed_rules")).alias("failed_rules"),
         "duplicate_of",
         "similarity",
+        "duplicate_in",
+        "stays",
         "cluster",
-        F.when(F.col("stays") & ~leaks, F.col("stands_for")).otherwise(0).cast("long").alias("stands_for"),
-        (F.col("stays") & ~leaks).alias("kept"),
+        F.when(F.col("passes") & ~leaks, F.col("stands_for")).otherwise(0).cast("long").alias("stands_for"),
+        (F.col("passes") & ~leaks).alias("kept"),
         "split",
         "part",
     )
@@ -153,16 +171,6 @@ def judge_rules(facts: DataFrame, config: Config) -> DataFrame:
         takes_part.alias("takes_part"),
         *[F.expr(by).alias(f"keep{i}") for i, (by, _) in enumerate(map(sort_key, config.dedup.keep_order))],
     )
-
-
-def choose_duplicates(judged: DataFrame, config: Config, pairs: DataFrame, folder: Path) -> DataFrame:
-    """(doc_id, duplicate_of, similarity, stands_for, cluster) of the documents that have a pair."""
-    keys = [(f"keep{i}", descends) for i, (_, descends) in enumerate(map(sort_key, config.dedup.keep_order))]
-    order = [F.col(name).desc_nulls_last() if down else F.col(name).asc_nulls_last() for name, down in keys]
-    documents = judged.select("doc_id", "takes_part", *[name for name, _ in keys])
-    settings = config.dedup
-    found, _ = chosen(documents, order, pairs, settings.in_memory_pairs, folder, settings.choice == "transitive")
-    return found
 
 
 def sort_key(expression: str) -> tuple[str, bool]:
@@ -190,7 +198,9 @@ def check(config: Config) -> None:
         raise ConfigError("language: the rule needs the family `language` in annotate.families")
     for i, by in enumerate(config.dedup.keep_order):
         check_names(f"dedup.keep_order.{i}", sort_key(by)[0], schemas, extra=("source_priority",))
-    check_names("pack.bucket", config.pack.bucket, {})
+    check_names("pack.bucket", config.pack.bucket, {}, extra=("stands_for", "copies"))
+    if config.dedup.scope not in SCOPES:
+        check_names("dedup.scope", config.dedup.scope, {})
 
 
 def check_expressions(spark: SparkSession, config: Config) -> None:
@@ -218,4 +228,6 @@ def check_expressions(spark: SparkSession, config: Config) -> None:
                 check(f"override of {rule.name}", override.predicate, True)
     for i, by in enumerate(config.dedup.keep_order):
         check(f"dedup.keep_order.{i}", sort_key(by)[0], False)
+    empty = empty.withColumn("stands_for", F.lit(1)).withColumn("copies", F.lit(1))
     check("pack.bucket", config.pack.bucket, False)
+    check("dedup.scope", SCOPES.get(config.dedup.scope, config.dedup.scope) or "source", False)

@@ -135,6 +135,7 @@ def config_hash(config: Config) -> str:
     left_out: dict[str, Any] = {"output": True, "spark": True, "chunk_bytes": True, "repeats": benchmarks}
     page = config.model_dump(exclude=left_out, mode="json")
     page.pop("pretrain", None)
+    page["dedup"] |= {"indexes": list(config.dedup.indexes), "in_memory_documents": 0, "in_memory_pairs": 0}
     for source in page["sources"]:
         del source["paths"], source["root"]
     return digest(page)

@@ -13,17 +13,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from filters.minhash import SKETCH_SIZE
 from pipelines import annotate as annotation
 from pipelines import corpus as corpora
 from pipelines import datasets, funnel, judge, sink
 from pipelines.config import Config, Source
+from pipelines.dedup import in_memory, repeats
 from pipelines.dedup import match as matching
-from pipelines.dedup import repeats
+from pipelines.dedup.compared import eligible, frame
 from pipelines.dedup.components import components
 from pipelines.dedup.options import Repeats
+from pipelines.dedup.places import Place, check, of_indexes
 from pipelines.errors import GristmillError
 from pipelines.ingest.files import InputFile, discover, partitions
 from pipelines.ingest.source import read, reader_class
@@ -126,7 +128,7 @@ def annotate(run: Run) -> None:
     families = annotation.family_types(run.config)
     signals = {f"signals/{name}": _keyed(family.schema) for name, family in families.items()}
     fill_empty(stage, {**signals, "edits": datasets.EDITS, "sketches": datasets.SKETCHES})
-    stage.finish()
+    stage.finish({"shingles": annotation.shingles(run.config)})
 
 
 def _keyed(schema: pa.Schema) -> pa.Schema:
@@ -149,30 +151,49 @@ def match(run: Run) -> None:
         return
     for key in stage.begin():
         staging = stage.staging()
-        compared = judge.matched(run.spark, run.output, run.config).persist()
         work = stage.staging()
-        found = matching.write_pairs(compared, run.config.dedup, staging / "pairs", work, run.config.dedup.verify)
+        found = compare(run, staging, work)
         if run.config.repeats != Repeats():
-            find_repeats(run, compared, staging, stage.staging())
+            find_repeats(run, staging, stage.staging())
             tidy(staging / "repeats", key)
-        run.spark.catalog.clearCache()
-        for part in sorted((staging / "pairs").iterdir()):
-            tidy(part, key)
+        for part in (staging / "hubs", *sorted((staging / "pairs").iterdir())):
+            if part.exists():
+                tidy(part, key)
         shutil.rmtree(work)
         stage.commit(key, staging, found)
-    fill_empty(stage, {"pairs": datasets.PAIRS, "repeats": datasets.REPEATS})
-    kinds = Counter(datasets.scan(run.output, "pairs", ["kind"])["kind"].to_pylist())
-    run.say(f"match: {kinds['exact']:,} exact copies, {kinds['near']:,} near pairs")
-    (hubs,) = [facts for facts in stage.chunk_facts() if facts]
-    stage.finish({"exact": kinds["exact"], "near": kinds["near"], **hubs})
+    fill_empty(stage, {"pairs": datasets.PAIRS, "hubs": datasets.HUBS, "repeats": datasets.REPEATS})
+    kinds = pc.value_counts(datasets.scan(run.output, "pairs", ["kind"])["kind"]).to_pylist()
+    counts = {"exact": 0, "near": 0} | {kind["values"]: kind["counts"] for kind in kinds}
+    run.say(f"match: {counts['exact']:,} exact copies, {counts['near']:,} near pairs")
+    (found,) = [facts for facts in stage.chunk_facts() if facts]
+    stage.finish({**counts, **found, "bands": run.config.dedup.bands, "rows": run.config.dedup.rows})
 
 
-def find_repeats(run: Run, compared: DataFrame, staging: Path, scratch: Path) -> None:
+def compare(run: Run, staging: Path, work: Path) -> dict[str, Any]:
+    """sketches/, and those of indexes, to pairs/ and hubs/ below `staging`: in this process, or in Spark's tasks."""
+    settings = run.config.dedup
+    places = [Place(None, run.output), *of_indexes(settings.indexes)]
+    passing = judge.passing(run.spark, run.output, run.config) if judge.language_rules(run.config) else None
+    everything = passing is None and settings.scope == "global" and not settings.indexes
+    sizes = datasets.scan(run.output, "sketches", ["shingles"])["shingles"]
+    estimated = {"estimated": pc.sum(pc.equal(sizes, SKETCH_SIZE)).as_py() or 0}
+    if sum(place.documents() for place in places) <= settings.in_memory_documents:
+        chosen = None if everything else eligible(frame(run.spark, places, settings.scope, passing))
+        return in_memory.write_pairs(places, chosen, settings, staging, work) | estimated
+    compared = frame(run.spark, places, settings.scope, passing).persist()
+    found = matching.write_pairs(compared, settings, staging, work)
+    compared.unpersist()
+    return found | estimated
+
+
+def find_repeats(run: Run, staging: Path, scratch: Path) -> None:
     """The compared documents' texts and the pairs below `staging` to repeats/ there. Uses up `scratch`."""
-    pairs = run.spark.read.parquet(*datasets.files(staging, "pairs")).select("a", "b")
+    pairs = run.spark.read.parquet(*datasets.files(staging, "pairs")).where(F.col("index").isNull()).select("a", "b")
     clusters, _ = components(pairs, scratch / "components", run.config.dedup.in_memory_pairs)
     texts = corpora.documents(run.spark, datasets.files(run.output, "documents"))
-    members = texts.select("doc_id", "part").join(compared.select("doc_id"), "doc_id", how="left_semi")
+    members = texts.select("doc_id", "part")
+    if judge.language_rules(run.config):
+        members = members.join(judge.passing(run.spark, run.output, run.config), "doc_id", how="left_semi")
     members = members.join(clusters, "doc_id", how="left")
     members = members.select("part", "doc_id", F.coalesce("cluster", "doc_id").alias("cluster"))
     members.repartitionByRange("part").sortWithinPartitions("part", "doc_id").write.parquet(str(scratch / "members"))
@@ -185,8 +206,10 @@ def find_repeats(run: Run, compared: DataFrame, staging: Path, scratch: Path) ->
 def match_config(config: Config) -> dict[str, Any]:
     """What of the config decides which pairs are found."""
     asked = [rule.sources for rule in judge.language_rules(config)]
-    kept = config.dedup.model_dump(exclude={"keep_order", "choice", "in_memory_pairs"})
-    return {"dedup": kept, "language": config.language.model_dump(), "asked": asked} | (
+    left_out = {"keep_order", "choice", "rehydrate", "in_memory_pairs", "in_memory_documents", "target", "indexes"}
+    kept = config.dedup.model_dump(exclude=left_out)
+    indexes = check(config.dedup.indexes, annotation.shingles(config))
+    return {"dedup": kept, "indexes": indexes, "language": config.language.model_dump(), "asked": asked} | (
         {"repeats": repeats.found_by(config.repeats), "code": repeats.VERSION} if config.repeats != Repeats() else {}
     )
 
@@ -198,9 +221,8 @@ def judged(run: Run) -> None:
         return
     for key in stage.begin():
         staging = stage.staging()
-        pairs = run.spark.read.parquet(*datasets.files(run.output, "pairs"))
         work = stage.staging()
-        verdicts = judge.verdicts(run.spark, run.output, run.config, pairs, work).repartitionByRange("part")
+        verdicts = judge.verdicts(run.spark, run.output, run.config, work).repartitionByRange("part")
         verdicts.sortWithinPartitions("part", "doc_id").write.parquet(str(staging / "verdicts"))
         run.spark.catalog.clearCache()
         shutil.rmtree(work)
@@ -239,7 +261,12 @@ def corpus(run: Run) -> None:
     missing = stage.begin(chunks)
     cuts = write_cuts(run, stage.staging()) if missing and run.config.repeats != Repeats() else None
     passages = run.config.repeats.passages
-    arguments = {"output": str(run.output), "cuts": cuts and str(cuts), "border": passages and passages.border}
+    arguments = {
+        "output": str(run.output),
+        "cuts": cuts and str(cuts),
+        "border": passages and passages.border,
+        "rehydrate": run.config.dedup.rehydrate,
+    }
     for key in missing:
         staging = stage.staging()
         frame = corpora.documents(run.spark, chunks[key])
@@ -258,8 +285,9 @@ def corpus(run: Run) -> None:
 
 
 def corpus_config(config: Config) -> dict[str, Any]:
-    """What of the config decides which repeats are cut."""
-    return config.repeats.model_dump(exclude={"contamination": {"benchmarks"}}, exclude_none=True)
+    """What of the config decides which repeats are cut, and how often documents are to be repeated."""
+    repeats = config.repeats.model_dump(exclude={"contamination": {"benchmarks"}}, exclude_none=True)
+    return repeats | {"rehydrate": config.dedup.rehydrate}
 
 
 def write_cuts(run: Run, folder: Path) -> Path:

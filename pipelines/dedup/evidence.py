@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numba
 import numpy as np
@@ -11,10 +11,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from filters import minhash
+from pipelines.dedup.bands import frozen
 
 Mode = Literal["sketch", "signature", "none"]
 Values = NDArray[np.uint32]
 Ints = NDArray[np.int64]
+
+
+class Lists(NamedTuple):
+    """n lists of numbers: list i is `values[starts[i]:ends[i]]`."""
+
+    values: Values
+    starts: Ints
+    ends: Ints
+
+    def take(self, rows: Ints) -> Lists:
+        """The lists of these rows, on the same values."""
+        return Lists(self.values, self.starts[rows], self.ends[rows])
 
 
 @dataclass(frozen=True)
@@ -39,34 +52,48 @@ class Evidence:
         """The least similarity of a duplicate."""
         return 0.0 if self.mode == "none" else self.threshold
 
-    def similarities(self, a: pa.Array, b: pa.Array) -> NDArray[np.float64]:
-        """float64[n] of n pairs of values of `column`."""
-        if self.mode == "sketch":
-            return minhash.jaccard(*lists(a), *lists(b), minhash.SKETCH_SIZE)
-        (a_values, a_offsets), (b_values, b_offsets) = lists(a), lists(b)
-        return agreements(a_values, a_offsets, b_values, b_offsets)
+    def similarities(self, a: Lists, b: Lists) -> NDArray[np.float64]:
+        """float64[n] of n pairs of lists out of `column`; some lower value where it is below `least`."""
+        return _similarities(*a, *b, self.mode == "sketch", self.least)
 
 
-def lists(column: pa.Array) -> tuple[Values, Ints]:
-    """A binary column of uint32 lists as (values, offsets): the values a view on Arrow's buffer."""
+def lists(column: pa.Array) -> Lists:
+    """A binary column of uint32 lists: the values are a view on Arrow's buffer."""
     offsets = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, column.offset * 4)
     data = column.buffers()[2]
     values = (
         np.frombuffer(data, np.uint8)[: offsets[-1]].view(np.uint32) if data is not None else np.empty(0, np.uint32)
     )
-    return values, (offsets // 4).astype(np.int64)
+    borders = (offsets // 4).astype(np.int64)
+    return Lists(frozen(values), borders[:-1], borders[1:])
 
 
 @numba.njit(cache=True, nogil=True)
-def agreements(a_values: Values, a_offsets: Ints, b_values: Values, b_offsets: Ints) -> NDArray[np.float64]:
-    """The share of values that agree, of pairs of lists of the same length: float64[pairs]."""
-    found = np.zeros(len(a_offsets) - 1, np.float64)
-    for pair in range(len(found)):
-        start, size = a_offsets[pair], a_offsets[pair + 1] - a_offsets[pair]
-        other = b_offsets[pair]
-        same = 0
-        for at in range(size):
-            same += a_values[start + at] == b_values[other + at]
-        if size > 0:
-            found[pair] = same / size
+def similarity(
+    a_values: Values, a: int, a_end: int, b_values: Values, b: int, b_end: int, sketch: bool, least: float
+) -> float:
+    """Of two sketches, or else of two signatures."""
+    if sketch:
+        return minhash.jaccard_of(a_values, a, a_end, b_values, b, b_end, minhash.SKETCH_SIZE, least)
+    same = 0
+    for at in range(a_end - a):
+        same += a_values[a + at] == b_values[b + at]
+    return same / (a_end - a) if a_end > a else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _similarities(
+    a_values: Values,
+    a_starts: Ints,
+    a_ends: Ints,
+    b_values: Values,
+    b_starts: Ints,
+    b_ends: Ints,
+    sketch: bool,
+    least: float,
+) -> NDArray[np.float64]:
+    found = np.empty(len(a_starts), np.float64)
+    for i in range(len(found)):
+        a, b = (a_starts[i], a_ends[i]), (b_starts[i], b_ends[i])
+        found[i] = similarity(a_values, a[0], a[1], b_values, b[0], b[1], sketch, least)
     return found

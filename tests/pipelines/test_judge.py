@@ -27,7 +27,7 @@ def config(**changes):
 
 def write(folder, rows, pairs=()):
     """The datasets that `verdicts` reads. A row: doc_id, source, words, language, group, gate."""
-    for name in ("documents", "signals/quality", "signals/language", "pairs"):
+    for name in ("documents", "signals/quality", "signals/language", "pairs", "hubs"):
         (folder / name).mkdir(parents=True)
     documents = [
         {
@@ -48,11 +48,11 @@ def write(folder, rows, pairs=()):
         pq.write_table(pa.Table.from_pylist(signals, schema=keyed), folder / "signals" / family / "p.parquet")
     table = [dict(zip(datasets.PAIRS.names, pair)) for pair in pairs]
     pq.write_table(pa.Table.from_pylist(table, schema=datasets.PAIRS), folder / "pairs" / "p.parquet")
+    pq.write_table(datasets.HUBS.empty_table(), folder / "hubs" / "p.parquet")
 
 
 def verdicts(spark, folder, settings):
-    pairs = spark.read.parquet(str(folder / "pairs"))
-    frame = judge.verdicts(spark, folder, settings, pairs, folder / "work")
+    frame = judge.verdicts(spark, folder, settings, folder / "work")
     assert frame.columns == datasets.VERDICTS.names
     return {row["doc_id"]: row for row in frame.collect()}
 

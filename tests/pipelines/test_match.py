@@ -12,7 +12,10 @@ from filters.batch import TextBatch
 from pipelines import datasets
 from pipelines.annotate import _sketch
 from pipelines.config import Dedup
+from pipelines.dedup import in_memory
+from pipelines.dedup.compared import frame
 from pipelines.dedup.match import write_pairs
+from pipelines.dedup.places import Place
 
 pytestmark = pytest.mark.spark
 
@@ -45,16 +48,30 @@ def corpus(seed=0, originals=120):
 def sketches_of(texts, ids):
     batch = TextBatch(pa.array(texts, pa.string()))
     hashes = content.content_hash(batch, canonical="folded").cast(pa.binary())
-    signatures, sketches = _sketch(batch, 5)
-    return pa.table([pa.array(ids), hashes, signatures, sketches], schema=datasets.SKETCHES)
+    return pa.table([pa.array(ids), hashes, *_sketch(batch, 5)], schema=datasets.SKETCHES)
 
 
-def match(spark, table, partitions, folder, mode="sketch", **settings):
-    """The pairs as sorted tuples, and what `write_pairs` says."""
-    frame = spark.createDataFrame(table).repartition(partitions)
-    facts = write_pairs(frame, Dedup(**settings), folder / "pairs", folder / "work", mode)
-    rows = pq.read_table(folder / "pairs", partitioning=None).to_pylist()
-    return sorted((row["a"], row["b"], row["similarity"], row["kind"]) for row in rows), facts
+def match(spark, table, partitions, folder, **settings):
+    """The pairs as sorted tuples, and what `write_pairs` says: of Spark's tasks and of one process, which are equal."""
+    (folder / "sketches").mkdir(parents=True)
+    for i in range(partitions):
+        part = table.take(list(range(i, len(table), partitions)))
+        pq.write_table(part, folder / "sketches" / f"{i}.parquet")
+    places, found = [Place(None, folder)], []
+    for name in ("tasks", "process"):
+        output, work = folder / name, folder / f"{name}-work"
+        work.mkdir()
+        if name == "tasks":
+            facts = write_pairs(frame(spark, places, "global", None), Dedup(**settings), output, work)
+        else:
+            facts = in_memory.write_pairs(places, None, Dedup(**settings), output, work)
+        rows = pq.read_table(output / "pairs", partitioning=None).to_pylist()
+        hubs = pq.read_table(output / "hubs").to_pylist() if facts["hubs"] else []
+        assert all(row["index"] is None for row in rows + hubs)
+        settled = sorted((row["key"], row["doc_id"], row["settled"]) for row in hubs)
+        found.append((sorted((row["a"], row["b"], row["similarity"], row["kind"]) for row in rows), facts, settled))
+    assert found[0] == found[1]
+    return found[0][:2]
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +133,7 @@ def test_layout_and_order_make_no_difference(spark, pairs, texts, ids, tmp_path)
 @pytest.mark.parametrize("mode", ["signature", "none"])
 def test_other_evidence_is_the_signature_s_estimate(spark, pairs, texts, ids, tmp_path, mode):
     table = sketches_of(texts, ids)
-    found, _ = match(spark, table, 3, tmp_path, mode)
+    found, _ = match(spark, table, 3, tmp_path, verify=mode)
     values = {
         row["doc_id"]: np.frombuffer(row["signature"], np.uint32) for row in table.to_pylist() if row["signature"]
     }

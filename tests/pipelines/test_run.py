@@ -156,7 +156,13 @@ def test_another_place_another_parallelism_the_same_digests(finished, digests, t
 def test_killed_in_every_stage_and_started_again_the_same_digests(digests, place, tmp_path):
     config = write_config(tmp_path / "config.yaml", place / "input", chunk_bytes=9_000)
     generator = random.Random(5)
-    for stage in ("ingest", "annotate", "match", "pack"):
+    for stage, (least, most) in {
+        "ingest": (6, 9),
+        "annotate": (0, 3),
+        "match": (0, 0.1),
+        "judge": (0, 2),
+        "pack": (0, 3),
+    }.items():
         process = start("run", config, "--output", tmp_path / "output", "--until", "pack")
         seen = ""
         for line in process.stderr:
@@ -165,7 +171,7 @@ def test_killed_in_every_stage_and_started_again_the_same_digests(digests, place
                 break
         else:
             pytest.fail(f"{stage} was never at work: {seen}")
-        time.sleep(generator.uniform(0, 3) + (6 if stage == "ingest" else 0))
+        time.sleep(generator.uniform(least, most))  # seconds; a stage must not be over so soon
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert not read_stages(tmp_path / "output").get(stage, {}).get("finished"), f"{stage} was over too soon"
