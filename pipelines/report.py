@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipelines import charts, datasets, report_facts
-from pipelines.dedup.bands import probability
+from pipelines.dedup.curve import probability
 from pipelines.funnel import REASONS
 from pipelines.ledger import STAGES, read_stages, write_text
 from pipelines.lookup import Finished, Row, excerpt
