@@ -131,7 +131,7 @@ class Dedup(Model):
         ge=0,
         description="up to so many documents are compared in one process, more of them in Spark's tasks",
     )
-    in_memory_pairs: int = Field(20_000_000, ge=0, description="with more pairs, the choice is made in Spark's tasks")
+    in_memory_pairs: int = Field(5_000_000, ge=0, description="with more pairs, the choice is made in Spark's tasks")
     keep_order: list[str] = Field(
         ["source_priority"],
         description="who comes first: Spark SQL sort expressions over signals, `source_priority` (the sources' order), "

@@ -18,6 +18,7 @@ import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -36,15 +37,16 @@ def chosen(
 
     `documents`: doc_id, takes_part and what the sort columns `order` use; the smaller doc_id decides at last. `pairs`:
     as in pairs/, all of whose documents are in `documents`. Up to `limit` pairs the choice is made in the driver, in 0
-    rounds, and comes with a hint to broadcast it. Beyond, `folder`, which all executors see, takes what is in between,
-    and must last as long as the result is read.
+    rounds. `folder`, which all executors see, takes what is in between and must last as long as the result is read.
     """
     spark = documents.sparkSession
     if pairs.count() <= limit:
         paired = pairs.select(F.explode(F.array("a", "b")).alias("doc_id")).distinct()
         nodes = documents.join(paired, "doc_id", how="left_semi").orderBy(*order, "doc_id")
+        folder.mkdir(parents=True, exist_ok=True)
         table = choose(nodes.select("doc_id", "takes_part").toArrow(), pairs.toArrow(), transitive)
-        return F.broadcast(spark.createDataFrame(table)), 0
+        pq.write_table(table, folder / "chosen.parquet")
+        return spark.read.parquet(str(folder / "chosen.parquet")), 0
     clusters, rounds = components(pairs.select("a", "b"), folder / "components", limit)
     ranked = _ranked(documents.join(clusters, "doc_id", how="inner"), order, pairs)
     ranked.write.mode("overwrite").parquet(str(folder / "ranked"))

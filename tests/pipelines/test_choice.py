@@ -119,7 +119,7 @@ def test_a_long_chain_and_a_large_cluster_are_no_trouble():
     n = 200_000
     ids = [f"{i:032x}" for i in range(n)]
     nodes = pa.table({"doc_id": ids, "takes_part": np.ones(n, bool)})
-    chain = pa.table([ids[:-1], ids[1:], np.full(n - 1, 0.8), ["near"] * (n - 1)], schema=PAIRS)
+    chain = pa.table([ids[:-1], ids[1:], np.full(n - 1, 0.8), ["near"] * (n - 1), [None] * (n - 1)], schema=PAIRS)
     chosen = choose(nodes, chain)
     # Every second document stays: the one between two of them is similar to the first.
     assert [value is None for value in chosen["duplicate_of"].to_pylist()[:6]] == [True, False] * 3

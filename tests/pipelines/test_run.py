@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -90,6 +91,17 @@ def test_what_a_duplicate_is_a_duplicate_of_stays(finished):
         assert original["duplicate_of"] is None
         assert original["cluster"] == row["cluster"]
         assert row["similarity"] >= 0.8
+
+
+def test_the_corpus_says_for_how_many_a_document_stands(finished):
+    verdicts = {row["doc_id"]: row for row in scan(finished, "verdicts").to_pylist()}
+    stands_for = {doc_id: row["stands_for"] for doc_id, row in verdicts.items() if row["kept"]}
+    rows = scan(finished, "corpus", ["doc_id", "stands_for", "copies"]).to_pylist()
+    assert {row["doc_id"]: row["stands_for"] for row in rows} == stands_for
+    assert {row["copies"] for row in rows} == {1}
+    assert max(stands_for.values()) > 1
+    removed = Counter(row["duplicate_of"] for row in verdicts.values() if row["duplicate_of"])
+    assert all(count == 1 + removed[doc_id] for doc_id, count in stands_for.items())
 
 
 def test_no_group_is_in_two_splits_and_no_cluster_either(finished):
