@@ -30,12 +30,13 @@ def pairs(
 ) -> DataFrame | None:
     """More pairs, as in PAIRS_SCHEMA, of nodes as hex digits; None where there are none.
 
-    `members`: the rows of hubs/; `staying`: (doc_id: the node) of all that stay, for copies the first of their content.
-    Works in `folder`, which must last as long as the result is read.
+    `members`: the rows of hubs/; `staying`: (doc_id) of all of this run that stay, for copies the first of their
+    content; those of earlier runs do. Works in `folder`, which must last as long as the result is read.
     """
     spark = staying.sparkSession
-    nodes = members.select("key", node(F.col("index"), F.col("doc_id")).alias("doc_id"), "settled")
-    rows = nodes.join(staying, "doc_id", how="left_semi")
+    old = F.col("index").isNotNull()
+    nodes = members.select("key", node(F.col("index"), F.col("doc_id")).alias("doc_id"), "settled", old.alias("old"))
+    rows = nodes.where("old").unionByName(nodes.where(~F.col("old")).join(staying, "doc_id", how="left_semi"))
     opened = rows.where(~F.col("settled")).select("key").distinct()
     waiting = (
         rows.join(opened, "key", how="left_semi").select("key", F.unhex("doc_id").alias("id"), "settled").persist()
