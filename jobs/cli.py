@@ -80,9 +80,9 @@ def explain(
     uri: Annotated[str | None, typer.Option("--uri", help="a URL or path")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What was measured of a document, which rules it failed, and of what it is a duplicate."""
-    from pipelines.explain import as_text
+    """What was measured of a document, which rules it failed, of what it is a duplicate and by which similarity."""
     from pipelines.explain import explain as facts_of
+    from pipelines.explain_text import as_text
 
     facts = facts_of(_finished(directory), doc, uri)
     print(json.dumps(facts, ensure_ascii=False) if as_json else "\n\n".join(map(as_text, facts)))

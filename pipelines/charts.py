@@ -46,9 +46,9 @@ def histogram(
     for i, label in enumerate(labels):
         y = float(HEIGHT - BOTTOM)
         for name, what, counts in stacks:
-            height = counts[i] * scale
-            y -= height
-            if height > 0:
+            if counts[i] > 0:
+                height = max(counts[i] * scale, 1)  # few is not none
+                y -= height
                 hint = escape(f"{label}: {counts[i]:,} {what}")
                 drawn.append(
                     f'<rect class="{name}" x="{LEFT + i * step + 0.5:.1f}" y="{y:.1f}" width="{max(step - 1, 1):.1f}" '

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +12,7 @@ from filters.normalize import normalize_code as well_formed
 from pipelines import datasets
 from pipelines.config import nearest
 from pipelines.errors import ConfigError, GristmillError
+from pipelines.explain_duplicates import add_duplicates
 from pipelines.funnel import reasons
 from pipelines.lookup import (
     DUPLICATE,
@@ -31,7 +31,6 @@ from pipelines.lookup import (
     values_read,
 )
 
-CLUSTER_SHOWN = 10  # documents
 EDITS_SHOWN = 100
 
 
@@ -40,8 +39,9 @@ def explain(output: Path, doc: str | None, uri: str | None) -> list[Row]:
 
     Of each: doc_id, source, uri, status (kept, dropped, unreadable, or not judged), reason (see `funnel.REASONS`),
     meta, text (an excerpt), characters, bytes; then what the finished stages say: signals by family, rules (all that
-    were asked, with predicate, values and whether they failed), failed_rules, split, duplicate_of, pairs, cluster,
-    edits. An unreadable one has errors. A URI also finds what could not be read in the file of that path.
+    were asked, with predicate, values and whether they failed), failed_rules, split, duplicate_of, stands_for, cluster
+    and pairs (see `explain_duplicates`), edits. An unreadable one has errors. A URI also finds what could not be read
+    in the file of that path.
 
     Raises ConfigError unless exactly one of `doc` (32 hex digits) and `uri` is given, GristmillError where nothing
     matches.
@@ -74,44 +74,21 @@ def _unreadable(output: Path, column: str, value: str) -> list[Row]:
 
 def _add_verdicts(finished: Finished, found: dict[str, Row]) -> None:
     """Add what judge and match said; a document without a verdict is `not judged`."""
-    output = finished.output
-    files = datasets.files(output, "verdicts") if finished.has("verdicts") else []
-    for facts in found.values():
-        facts["status"] = "not judged"
+    files = datasets.files(finished.output, "verdicts") if finished.has("verdicts") else []
     verdicts = {row["doc_id"]: row for row in rows_where(files, "doc_id", found)}
-    originals = {row["duplicate_of"] for row in verdicts.values()} - {None}
-    parts = {row["doc_id"]: row["part"] for row in rows_where(files, "doc_id", originals)}
-    original = documents_of(output, parts, 0)
-    members = _cluster_members(files, {row["cluster"] for row in verdicts.values()})
-    for doc_id, row in verdicts.items():
-        (reason,) = reasons(pa.RecordBatch.from_pylist([row], schema=datasets.VERDICTS))
-        found[doc_id] |= {
+    for doc_id, facts in found.items():
+        row = verdicts.get(doc_id)
+        if row is None:
+            facts["status"] = "not judged"
+            continue
+        (reason,) = reasons(pa.RecordBatch.from_pylist([row], schema=datasets.VERDICTS)).tolist()
+        facts |= {
             "status": "kept" if row["kept"] else "dropped",
             "reason": None if row["kept"] else reason,
             "failed_rules": row["failed_rules"],
             "split": row["split"],
         }
-        if row["duplicate_of"]:
-            known = original.get(row["duplicate_of"], {})
-            of = {"doc_id": row["duplicate_of"], "similarity": row["similarity"]}
-            found[doc_id]["duplicate_of"] = {**of, **{name: known.get(name) for name in ("source", "uri")}}
-        found[doc_id]["cluster"] = {"cluster": row["cluster"], **members[row["cluster"]]}
-    pair_files = datasets.files(output, "pairs") if finished.has("pairs") else []
-    for here, there in (("a", "b"), ("b", "a")):
-        for row in rows_where(pair_files, here, found):
-            pair = {"doc_id": row[there], "similarity": row["similarity"], "kind": row["kind"]}
-            found[row[here]].setdefault("pairs", []).append(pair)
-    for facts in found.values():
-        facts.get("pairs", []).sort(key=lambda pair: (-pair["similarity"], pair["doc_id"]))
-
-
-def _cluster_members(files: list[str], clusters: set[str]) -> dict[str, Row]:
-    """By cluster: how many documents it has, and the first of them, those kept before the others."""
-    shown, sizes = Examples(CLUSTER_SHOWN), dict.fromkeys(clusters, 0)
-    for row in rows_where(files, "cluster", clusters, ["doc_id", "cluster", "kept", "part"]):
-        sizes[row["cluster"]] += 1
-        shown.add(row["cluster"], row["doc_id"], row["part"], rank=not row["kept"])
-    return {cluster: {"size": size, "documents": shown.of(cluster)} for cluster, size in sizes.items()}
+    add_duplicates(finished, found, verdicts)
 
 
 def _add_signals(finished: Finished, found: dict[str, Row]) -> None:
@@ -161,8 +138,7 @@ def sample(output: Path, rule: str, count: int) -> list[Row]:
     columns = ["doc_id", "failed_rules", "duplicate_of", "part"]
     for batch in batches(datasets.files(output, "verdicts"), columns):
         known.update(pc.unique(pc.list_flatten(batch["failed_rules"])).to_pylist())
-        for row in batch.filter(_dropped_by(batch, rule)).to_pylist():
-            chosen.add(rule, row["doc_id"], row["part"])
+        chosen.add(rule, batch.filter(_dropped_by(batch, rule)))
     if rule not in known:
         raise ConfigError(f"--rule: no rule is named {excerpt(rule, 80)!r}; {nearest(rule, known)}")
     documents = documents_of(output, chosen.parts(), EXCERPT)
@@ -191,48 +167,3 @@ def _values_of(finished: Finished, applied: AppliedRule | None, rule: str, docum
         return {doc_id: {} for doc_id in documents}
     signals = signals_of(finished.output, documents)
     return {doc_id: applied_values(applied, documents[doc_id], signals[doc_id]) for doc_id in documents}
-
-
-def as_text(facts: Row) -> str:
-    """One document's facts (of `explain`) as lines for a terminal."""
-    status = facts["status"] + (f" ({facts['reason']})" if facts.get("reason") else "")
-    lines = [f"{facts['doc_id']}  {status}", f"  source        {facts['source']}", f"  uri           {facts['uri']}"]
-    sizes = [name for name in ("split", "characters", "bytes") if facts.get(name) is not None]
-    lines += [f"  {name:<12}  {_number(facts[name])}" for name in sizes]
-    lines += [f"  {error['level']} error  {error['reason']}: {error['detail']}" for error in facts.get("errors", [])]
-    lines += _duplicate_lines(facts)
-    rules = facts.get("rules", [])
-    asked = {rule["name"] for rule in rules}
-    lines += [f"  FAILED  {name}" for name in facts.get("failed_rules", []) if name not in asked]
-    for rule in sorted(rules, key=lambda rule: not rule["failed"]):
-        values = ", ".join(f"{name} = {_number(value)}" for name, value in rule["values"].items())
-        lines.append(
-            f"  {'FAILED' if rule['failed'] else 'passed'}  {rule['name']}: {rule['predicate'] or 'switched off'}"
-        )
-        lines += [f"            {values}"] if values else []
-    for family, signals in facts.get("signals", {}).items():
-        lines.append(f"  {family}")
-        lines += [f"    {name:<22}  {_number(value)}" for name, value in signals.items()]
-    lines += [f"  edit  {e['kind']} {e['start']}-{e['end']}: {e['reason']}" for e in facts.get("edits", [])]
-    lines += [f"  meta  {name}: {value}" for name, value in facts.get("meta", {}).items()]
-    shown = "\n".join(line.replace("\n", " ") for line in lines)
-    text = "".join(f"\n  | {line}" for line in (facts.get("text") or "").split("\n")) if facts.get("text") else ""
-    return excerpt(shown, len(shown)) + text
-
-
-def _duplicate_lines(facts: Row) -> list[str]:
-    lines = []
-    if original := facts.get("duplicate_of"):
-        lines.append(f"  duplicate of  {original['doc_id']}  similarity {original['similarity']:.3f}")
-        lines.append(f"                {original['source']}  {original['uri']}")
-    pairs = facts.get("pairs", [])[:CLUSTER_SHOWN]
-    lines += [f"  similar to    {pair['doc_id']}  {pair['kind']}, {pair['similarity']:.3f}" for pair in pairs]
-    if facts.get("cluster", {}).get("size", 1) > 1:
-        lines.append(f"  cluster       {facts['cluster']['cluster']}  {facts['cluster']['size']:,} documents")
-    return lines
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipelines import datasets
 from pipelines.errors import GristmillError
@@ -40,14 +42,11 @@ def funnel(output: Path, sources: list[str]) -> Funnel:
     for source, count in errors_by_source(output).items():
         table[source]["errors"] = count
     for batch in _batches(output, "verdicts", ["source", "kept", "failed_rules", "duplicate_of"]):
-        for source, reason in zip(batch["source"].to_pylist(), reasons(batch)):
-            row = table[source]
-            if reason == "kept":
-                row["kept"] += 1
-            else:
-                row["dropped"] += 1
-                row[f"dropped_{reason}"] += 1
+        counts = Counter(zip(batch["source"].to_pylist(), reasons(batch).tolist()))
+        for (source, reason), count in counts.items():
+            table[source]["kept" if reason == "kept" else f"dropped_{reason}"] += count
     for row in table.values():
+        row["dropped"] = sum(row[f"dropped_{reason}"] for reason in REASONS)
         row["documents_in"] = row["kept"] + row["dropped"] + row["errors"]
     return table
 
@@ -63,29 +62,31 @@ def check(table: Funnel, documents_in: dict[str, int]) -> None:
             )
 
 
-def reasons(batch: pa.RecordBatch) -> list[str]:
-    """For each row of verdicts (columns kept, failed_rules, duplicate_of): `kept`, or why it was dropped, of REASONS.
+def reasons(batch: pa.RecordBatch) -> NDArray[np.str_]:
+    """For each of n rows of verdicts (columns kept, failed_rules, duplicate_of): `kept`, or why it was dropped, of
+    REASONS: str[n].
 
     Raises GristmillError for a document that was dropped without a reason.
     """
-    found = []
-    for kept, failed, original in zip(
-        batch["kept"].to_pylist(), batch["failed_rules"].to_pylist(), batch["duplicate_of"].to_pylist()
-    ):
-        if kept:
-            found.append("kept")
-        elif any(rule.startswith("gate.") for rule in failed):
-            found.append("gate")
-        elif any(rule in ("language.code", "language.score") for rule in failed):
-            found.append("language")
-        elif failed == ["split_leak"]:
-            found.append("split_leak")
-        elif failed:
-            found.append("rules")
-        elif original is not None:
-            found.append("duplicate")
-        else:
-            raise GristmillError("a document was dropped without a reason")
+    rules, row = pc.list_flatten(batch["failed_rules"]), pc.list_parent_indices(batch["failed_rules"]).to_numpy()
+    failed = np.bincount(row, minlength=len(batch))
+
+    def any_is(hit: pa.Array) -> NDArray[np.bool_]:
+        found = np.zeros(len(batch), bool)
+        found[row[hit.to_numpy(zero_copy_only=False)]] = True
+        return found
+
+    holds = {
+        "kept": batch["kept"].to_numpy(zero_copy_only=False),
+        "gate": any_is(pc.starts_with(rules, "gate.")),
+        "language": any_is(pc.is_in(rules, pa.array(["language.code", "language.score"]))),
+        "split_leak": any_is(pc.equal(rules, "split_leak")) & (failed == 1),
+        "rules": failed > 0,
+        "duplicate": pc.is_valid(batch["duplicate_of"]).to_numpy(zero_copy_only=False),
+    }
+    found = np.select(list(holds.values()), list(holds), default="")
+    if (found == "").any():
+        raise GristmillError("a document was dropped without a reason")
     return found
 
 

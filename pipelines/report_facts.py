@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pipelines import datasets
 from pipelines.lookup import (
@@ -23,13 +24,12 @@ from pipelines.lookup import (
     batches,
     documents_of,
     excerpt,
-    rows_where,
+    shown,
     signals_of,
 )
 from pipelines.report_verdicts import EXAMPLES, Verdicts
 
 EXCERPT = 300  # characters
-TOP_CLUSTERS = 5
 TOP_LANGUAGES = 20
 # First word count of each length bin: 0, then 1, 2 and 5 times each power of ten.
 WORD_BINS = np.array([0, *(first * 10**power for power in range(8) for first in (1, 2, 5))], np.int64)
@@ -64,15 +64,21 @@ class RuleFacts:
         return None
 
 
-def rule_facts(finished: Finished, verdicts: Verdicts) -> list[RuleFacts]:
-    """All rules of the run and all names in verdicts, duplicates included; those that fired most come first."""
+def rule_facts(finished: Finished, verdicts: Verdicts, not_alone: Counter[str]) -> list[RuleFacts]:
+    """All rules of the run and all names in verdicts, duplicates included; those that fired most come first.
+
+    `not_alone`: by rule, documents of `verdicts.single` that something else would drop, were it not for the rule.
+    """
     applied = {rule.name: rule for rule in finished.rules()}
     facts = []
     for name in sorted({*applied, *verdicts.fired}, key=lambda name: (-verdicts.fired[name], name)):
         rule = applied.get(name)
         asked = sum(verdicts.with_text[source] for source in rule.sources) if rule else None
-        unknown = name.startswith("gate.") or name == DUPLICATE
-        alone = None if unknown else verdicts.alone[name]
+        alone: int | None = verdicts.single[name] - not_alone[name]
+        if name.startswith("gate.") or name == DUPLICATE:
+            alone = None
+        elif name == "split_leak":
+            alone = verdicts.fired[name]
         overrides = [_override(o) for o in rule.overrides] if rule else []
         predicate = rule.predicate if rule else None
         facts.append(RuleFacts(name, predicate, verdicts.fired[name], alone, asked, overrides))
@@ -96,71 +102,37 @@ def _add_examples(
             document = documents[doc_id]
             known = rule.name in applied
             values = applied_values(applied[rule.name], document, signals[doc_id]) if known else {}
-            rule.examples.append({**_shown(document), "values": values})
-
-
-def _shown(document: Row) -> Row:
-    title = document["meta"].get("title", "")
-    head = {"doc_id": document["doc_id"], "source": document["source"], "text": document["text"]}
-    return {**head, "title": excerpt(title, 120), "uri": excerpt(document["uri"], 200)}
-
-
-def duplicate_facts(finished: Finished, verdicts: Verdicts) -> Row:
-    """Pairs, documents dropped, clusters by size (a bin holds sizes up to twice its first), the largest clusters."""
-    sizes = Counter(2 ** ((size - 1).bit_length() - 1) + 1 for size in verdicts.clusters.values() if size > 1)
-    ranked = sorted(verdicts.clusters.items(), key=lambda item: (-item[1], item[0]))[:TOP_CLUSTERS]
-    chosen, verdict_files = Examples(EXAMPLES), datasets.files(finished.output, "verdicts")
-    kept: Counter[str] = Counter()
-    columns = ["doc_id", "cluster", "kept", "part"]
-    for row in rows_where(verdict_files, "cluster", [name for name, _ in ranked], columns):
-        chosen.add(row["cluster"], row["doc_id"], row["part"], rank=not row["kept"])
-        kept[row["cluster"]] += row["kept"]
-    documents = documents_of(finished.output, chosen.parts(), EXCERPT)
-    return {
-        "exact_pairs": finished.facts.get("match", {}).get("exact", 0),
-        "near_pairs": finished.facts.get("match", {}).get("near", 0),
-        "dropped": verdicts.fired[DUPLICATE],
-        "clusters": len(verdicts.clusters),
-        "cluster_sizes": {str(first): sizes[first] for first in sorted(sizes)},
-        "largest": [
-            {
-                "cluster": name,
-                "size": size,
-                "kept": kept[name],
-                "documents": [_shown(documents[doc_id]) for doc_id in chosen.of(name)],
-            }
-            for name, size in ranked
-        ],
-    }
+            rule.examples.append({**shown(document), "values": values})
 
 
 def language_facts(output: Path, verdicts: Verdicts) -> dict[str, dict[str, int]]:
     """By language, the most frequent first: how many documents were kept and dropped, of those with a text."""
-    counts: dict[str, dict[str, int]] = {}
-    for batch in batches(datasets.files(output, "signals/language"), ["doc_id", "code"]):
-        at, known = verdicts.find(batch["doc_id"])
-        kept = verdicts.kept[at[known]]
-        for (code, stays), count in Counter(
-            zip(np.array(batch["code"].to_pylist(), object)[known].tolist(), kept.tolist())
-        ).items():
-            counts.setdefault(code, {"kept": 0, "dropped": 0})["kept" if stays else "dropped"] += count
-    return dict(sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0])))
+    counts: Counter[tuple[str, bool]] = Counter()
+    for table in verdicts.tables():
+        for batch in batches(datasets.files(output, "signals/language"), ["doc_id", "code"]):
+            at, known = table.find(batch["doc_id"])
+            codes = batch["code"].filter(pa.array(known)).to_pylist()
+            counts.update(zip(codes, table.kept[at[known]].tolist()))
+    totals: Counter[str] = Counter()
+    for (code, _), count in counts.items():
+        totals[code] += count
+    ranked = sorted(totals, key=lambda code: (-totals[code], code or ""))
+    return {code: {"kept": counts[code, True], "dropped": counts[code, False]} for code in ranked}
 
 
 def length_facts(output: Path, verdicts: Verdicts) -> dict[str, Row]:
     """By source: characters of all documents and of those kept (`characters_in`, `characters_kept`), and documents by
     words: `words_kept` and `words_dropped`, int64[len(WORD_BINS)]. As measured: after line edits.
     """
-    bins = len(WORD_BINS)
-    words = np.zeros((len(verdicts.names), 2, bins), np.int64)
-    characters = np.zeros((len(verdicts.names), 2), np.int64)
-    for batch in batches(datasets.files(output, "signals/quality"), ["doc_id", "words", "characters"]):
-        at, known = verdicts.find(batch["doc_id"])
-        at = at[known]
-        source, kept = verdicts.sources[at], verdicts.kept[at].astype(np.int64)
-        bin_of = np.searchsorted(WORD_BINS, batch["words"].to_numpy()[known], side="right") - 1
-        np.add.at(words, (source, kept, bin_of), 1)
-        np.add.at(characters, (source, kept), batch["characters"].to_numpy()[known])
+    words = np.zeros((len(verdicts.sources), 2, len(WORD_BINS)), np.int64)
+    characters = np.zeros((len(verdicts.sources), 2), np.int64)
+    for table in verdicts.tables():
+        for batch in batches(datasets.files(output, "signals/quality"), ["doc_id", "words", "characters"]):
+            at, known = table.find(batch["doc_id"])
+            source, kept = table.sources[at[known]], table.kept[at[known]].astype(np.int64)
+            bin_of = np.searchsorted(WORD_BINS, batch["words"].to_numpy()[known], side="right") - 1
+            np.add.at(words, (source, kept, bin_of), 1)
+            np.add.at(characters, (source, kept), batch["characters"].to_numpy()[known])
     return {
         name: {
             "characters_in": int(characters[i].sum()),
@@ -168,7 +140,7 @@ def length_facts(output: Path, verdicts: Verdicts) -> dict[str, Row]:
             "words_kept": words[i, 1].tolist(),
             "words_dropped": words[i, 0].tolist(),
         }
-        for name, i in sorted((name, i) for i, name in enumerate(verdicts.names))
+        for i, name in enumerate(verdicts.sources)
     }
 
 
@@ -180,8 +152,8 @@ def error_facts(output: Path) -> list[Row]:
         for row in batch.to_pylist():
             key = (row["source"], row["level"], row["reason"])
             counts[key] += 1
-            shown = (excerpt(row["path"], 200), excerpt(row["detail"] or "", EXCERPT))
-            chosen[key] = sorted([*chosen.get(key, []), shown])[:EXAMPLES]
+            example = (excerpt(row["path"], 200), excerpt(row["detail"] or "", EXCERPT))
+            chosen[key] = sorted([*chosen.get(key, []), example])[:EXAMPLES]
     return [
         {
             **dict(zip(("source", "level", "reason"), key)),
@@ -206,3 +178,9 @@ def funnel_facts(finished: Finished, lengths: dict[str, Any]) -> dict[str, Row]:
             row["tokens"] = sum(tokens.get(source, {}).values())
         table[source] = row
     return table
+
+
+def totals(table: dict[str, Row]) -> Row:
+    """The sums over all sources of the funnel's columns."""
+    names = list(next(iter(table.values()), {}))
+    return {name: sum(row.get(name, 0) for row in table.values()) for name in names}

@@ -1,117 +1,114 @@
-"""What a report counts of verdicts, in one pass. Held in memory at once: 35 bytes a document, the pairs, the counts."""
+"""What a report counts of verdicts in one pass, and the documents by doc_id, so many at a time as fit into memory."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines import datasets
 from pipelines.funnel import reasons
-from pipelines.lookup import DUPLICATE, Examples, Row, batches
+from pipelines.lookup import DUPLICATE, Examples, batches, find, keys
 
 EXAMPLES = 3  # of each rule
+AT_ONCE = 8_000_000  # documents in memory; more are gone through in several passes
 
-
-class Pairs:
-    """Which documents are similar: exact copies as classes, near pairs between classes (as in `dedup.choice`)."""
-
-    def __init__(self, files: list[str]) -> None:
-        self.copy_of: dict[str, str] = {}
-        self.near: dict[str, list[str]] = {}
-        self.documents: set[str] = set()
-        for batch in batches(files, ["a", "b", "kind"]):
-            for a, b, kind in zip(*(batch[name].to_pylist() for name in ("a", "b", "kind"))):
-                self.documents |= {a, b}
-                if kind == "exact":
-                    self.copy_of[b] = a
-                else:
-                    self.near.setdefault(a, []).append(b)
-                    self.near.setdefault(b, []).append(a)
-
-    def class_of(self, doc_id: str) -> str:
-        """The document that stands for all that have the same content."""
-        return self.copy_of.get(doc_id, doc_id)
-
-    def classes_like(self, doc_id: str) -> list[str]:
-        """The class of a document, and the classes that are similar to it."""
-        own = self.class_of(doc_id)
-        return [own, *self.near.get(own, [])]
+COLUMNS = ["doc_id", "source", "failed_rules", "duplicate_of", "duplicate_in", "cluster", "stands_for", "kept", "part"]
 
 
 class Verdicts:
-    """What one pass over verdicts/ counts; `ids` (sorted), `sources` and `kept` remember each document."""
+    """What one pass over verdicts/ counts.
+
+    `single`: by rule, documents for which it is the only reason; `held`: by (source, index), documents that an earlier
+    run holds; `joined`: documents whose cluster has the name of another.
+    """
 
     def __init__(self, output: Path) -> None:
-        self.pairs = Pairs(datasets.files(output, "pairs"))
-        self.fired: Counter[str] = Counter()
-        self.alone: Counter[str] = Counter()
+        self.files = datasets.files(output, "verdicts")
+        self.documents: Counter[str] = Counter()  # by source
         self.with_text: Counter[str] = Counter()  # by source
-        self.clusters: Counter[str] = Counter()
+        self.fired: Counter[str] = Counter()
+        self.single: Counter[str] = Counter()
+        self.held: Counter[tuple[str, str]] = Counter()
+        self.joined = self.stands_for = 0
         self.examples = Examples(EXAMPLES)
-        self.names: list[str] = []  # of sources
-        self._kept_classes: set[str] = set()
-        self._trained: set[str] = set()  # clusters with a kept document in train
-        self._perhaps_alone: list[tuple[str, str, str, str]] = []
+        for batch in batches(self.files, COLUMNS):
+            self._count(batch)
+        self.sources = sorted(self.documents)
+
+    def _count(self, batch: pa.RecordBatch) -> None:
+        gated = pa.array(reasons(batch) == "gate")
+        self.documents.update(batch["source"].to_pylist())
+        self.with_text.update(batch["source"].filter(pc.invert(gated)).to_pylist())
+        rules, rows = pc.list_flatten(batch["failed_rules"]), pc.list_parent_indices(batch["failed_rules"])
+        found = {name: rows.filter(pc.equal(rules, name)) for name in pc.unique(rules).to_pylist()}
+        found[DUPLICATE] = pc.indices_nonzero(pc.is_valid(batch["duplicate_of"]))
+        for name, at in found.items():
+            if len(at):
+                self.fired[name] += len(at)
+                self.examples.add(name, batch.take(at))
+        self.single.update(sole_rules(batch).drop_null().to_pylist())
+        held = batch.filter(pc.is_valid(batch["duplicate_in"]))
+        self.held.update(zip(held["source"].to_pylist(), held["duplicate_in"].to_pylist()))
+        self.joined += pc.sum(pc.not_equal(batch["cluster"], batch["doc_id"])).as_py() or 0
+        self.stands_for += pc.sum(batch["stands_for"]).as_py() or 0
+
+    def tables(self) -> Iterator[Documents]:
+        """All documents, up to `AT_ONCE` at a time."""
+        shares = -(-self.documents.total() // AT_ONCE) or 1
+        for share in range(shares):
+            yield Documents(self, share, shares)
+
+
+class Documents:
+    """One of `shares` shares of all documents: n of them, sorted by doc_id. 19 bytes each, and twice that to sort them.
+
+    ids: S16[n]; sources: int16[n], positions in `Verdicts.sources`; kept: bool[n].
+    """
+
+    def __init__(self, verdicts: Verdicts, share: int, shares: int) -> None:
         ids, sources, kept = [], [], []
-        columns = ["doc_id", "source", "failed_rules", "duplicate_of", "cluster", "kept", "split", "part"]
-        for batch in batches(datasets.files(output, "verdicts"), columns):
-            ids.append(_keys(batch["doc_id"]))
-            sources.append(np.array([self._source(name) for name in batch["source"].to_pylist()], np.int16))
-            kept.append(np.array(batch["kept"].to_pylist(), bool))
-            for row, reason in zip(batch.to_pylist(), reasons(batch)):
-                self._count(row, reason)
-        self._settle()
-        every = np.concatenate(ids) if ids else np.empty(0, "S32")
-        order = np.argsort(every, kind="stable")
+        for batch in batches(verdicts.files, ["doc_id", "source", "kept"]):
+            own = keys(batch["doc_id"])
+            here = share_of(own, shares) == share
+            ids.append(own[here])
+            sources.append(codes(batch["source"], verdicts.sources)[here])
+            kept.append(batch["kept"].to_numpy(zero_copy_only=False)[here])
+        every = np.concatenate([np.empty(0, "S16"), *ids])
+        order = np.argsort(every)
         self.ids = every[order]
-        self.sources: NDArray[np.int16] = np.concatenate(sources)[order] if ids else np.empty(0, np.int16)
-        self.kept: NDArray[np.bool_] = np.concatenate(kept)[order] if ids else np.empty(0, bool)
-
-    def _source(self, name: str) -> int:
-        if name not in self.names:
-            self.names.append(name)
-        return self.names.index(name)
-
-    def _count(self, row: Row, reason: str) -> None:
-        doc_id, part, failed = row["doc_id"], row["part"], row["failed_rules"]
-        names = failed if row["duplicate_of"] is None else [*failed, DUPLICATE]
-        self.fired.update(names)
-        for name in names:
-            self.examples.add(name, doc_id, part)
-        self.with_text[row["source"]] += reason != "gate"
-        paired = doc_id in self.pairs.documents
-        if paired:
-            self.clusters[row["cluster"]] += 1
-        if paired and row["kept"]:
-            self._kept_classes.add(self.pairs.class_of(doc_id))
-            if row["split"] == "train":
-                self._trained.add(row["cluster"])
-        if len(names) == 1 and reason in ("rules", "language"):
-            if paired:
-                self._perhaps_alone.append((names[0], doc_id, row["split"], row["cluster"]))
-            else:
-                self.alone[names[0]] += 1
-
-    def _settle(self) -> None:
-        """Count what fired alone among documents that have pairs: known only when all verdicts were seen."""
-        for name, doc_id, split, cluster in self._perhaps_alone:
-            leaks = split != "train" and cluster in self._trained
-            if not leaks and self._kept_classes.isdisjoint(self.pairs.classes_like(doc_id)):
-                self.alone[name] += 1
-        self.alone["split_leak"] = self.fired["split_leak"]
+        self.sources = np.concatenate([np.empty(0, np.int16), *sources])[order]
+        self.kept = np.concatenate([np.empty(0, bool), *kept])[order]
 
     def find(self, doc_ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """For n ids the positions in `ids`, and which of them have a verdict: int64[n], bool[n]."""
-        keys = _keys(doc_ids)
-        if not len(self.ids):
-            return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
-        at = np.minimum(np.searchsorted(self.ids, keys), len(self.ids) - 1)
-        return at, self.ids[at] == keys
+        """Of n ids the positions in `ids`, and which are there: int64[n], bool[n]."""
+        return find(self.ids, keys(doc_ids))
 
 
-def _keys(doc_ids: pa.Array) -> NDArray[np.bytes_]:
-    return np.array(doc_ids.to_pylist(), "S32")
+def sole_rules(batch: pa.RecordBatch) -> pa.StringArray:
+    """Of n rows of verdicts the rule without which the document would have been kept, as far as the row tells: the only
+    reason why it was dropped, if that is a rule of a rule set or of language, else null: string[n]."""
+    is_rule = np.isin(reasons(batch), ["rules", "language"])
+    sole = is_rule & (pc.list_value_length(batch["failed_rules"]).to_numpy() == 1)
+    sole &= pc.is_null(batch["duplicate_of"]).to_numpy(zero_copy_only=False)
+    first = batch["failed_rules"].offsets[:-1].filter(pa.array(sole))
+    found = np.full(len(batch), None, object)
+    found[sole] = batch["failed_rules"].values.take(first).to_pylist()
+    return pa.array(found, pa.string())
+
+
+def codes(names: pa.Array, known: list[str]) -> NDArray[np.int16]:
+    """Of n names the positions in a list that has them all; -1 for null."""
+    return pc.fill_null(pc.index_in(names, pa.array(known, pa.string())), -1).to_numpy().astype(np.int16)
+
+
+def share_of(ids: NDArray[np.bytes_], shares: int) -> NDArray[np.int64]:
+    """Which of about equal shares each id belongs to, by bytes that say nothing of its place in the order."""
+    if shares == 1:
+        return np.zeros(len(ids), np.int64)
+    return (ids.view("<u8")[1::2] % np.uint64(shares)).astype(np.int64)

@@ -6,7 +6,8 @@ import pytest
 from report_case import FAMILIES, HOSTILE, doc_id, document, finish, tiny, write_run
 
 from pipelines.errors import ConfigError, GristmillError
-from pipelines.explain import as_text, explain, sample
+from pipelines.explain import explain, sample
+from pipelines.explain_text import as_text
 from pipelines.lookup import AppliedRule, excerpt, signals_read
 
 
@@ -30,10 +31,15 @@ def test_kept_document(run: Path) -> None:
     assert facts["text"] == "Text of a."
     assert facts["characters"] == facts["bytes"] == 10
     assert facts["cluster"]["size"] == 5
-    assert facts["cluster"]["documents"][0] == doc_id("a")  # those kept come first
-    assert [(pair["doc_id"], pair["kind"]) for pair in facts["pairs"]] == [
-        (doc_id("d"), "exact"),
-        (doc_id("g"), "near"),
+    assert facts["cluster"]["documents"][0]["doc_id"] == doc_id("a")  # those kept come first
+    assert (facts["cluster"]["kept"], facts["cluster"]["sources"]) == (1, {"web": 5})
+    assert facts["stands_for"]["count"] == 1
+    assert facts["stands_for"]["documents"][0]["uri"] == "https://site.example/d"
+    assert as_text(facts).startswith(f"{doc_id('a')}  kept, and stands for 1 other\n")
+    assert facts["pairs"]["count"] == 2
+    assert [(pair["doc_id"], pair["kind"], pair["status"]) for pair in facts["pairs"]["documents"]] == [
+        (doc_id("d"), "exact", "dropped"),
+        (doc_id("g"), "near", "dropped"),
     ]
     rules = {rule["name"]: rule["failed"] for rule in facts["rules"]}
     assert rules == {"language.code": False, "q.loud": False, "q.never": False, "q.short": False}
@@ -47,7 +53,7 @@ def test_dropped_document(run: Path) -> None:
     failed = {rule["name"]: rule["values"] for rule in facts["rules"] if rule["failed"]}
     assert failed == {"q.loud": {"quality.hashes": 0.5}, "q.short": {"quality.words": 3}}
     lines = as_text(facts).split("\n")
-    assert lines[0] == f"{doc_id('c')}  dropped (rules)"
+    assert lines[0] == f"{doc_id('c')}  dropped: failed q.loud, q.short"
     assert lines[lines.index("  FAILED  q.short: quality.words < 50") + 1].strip() == "quality.words = 3"
 
 
@@ -68,9 +74,24 @@ def test_last_override_wins_and_can_switch_off() -> None:
 def test_duplicate(run: Path) -> None:
     facts = one(run, "d")
     assert (facts["status"], facts["reason"], facts["failed_rules"]) == ("dropped", "duplicate", [])
-    original = {"doc_id": doc_id("a"), "source": "web", "uri": "https://site.example/a", "similarity": 0.9}
-    assert facts["duplicate_of"] == original
-    assert f"duplicate of  {doc_id('a')}  similarity 0.900" in as_text(facts)
+    assert facts["duplicate_of"] == {
+        "doc_id": doc_id("a"),
+        "source": "web",
+        "uri": "https://site.example/a",
+        "text": "Text of a.",
+        "index": None,
+        "missing": None,
+        "kind": "exact",
+        "similarity": 1.0,
+        "path": [{"doc_id": doc_id("a"), "similarity": 1.0, "kind": "exact"}],
+        "no_path": None,
+    }
+    assert as_text(facts).split("\n")[:3] == [
+        f"{doc_id('d')}  dropped: exact duplicate of {doc_id('a')}",
+        "    web  https://site.example/a",
+        "    | Text of a.",
+    ]
+    assert "stands_for" not in facts
 
 
 def test_split_leak(run: Path) -> None:
@@ -178,7 +199,7 @@ def test_sample_does_not_depend_on_files(run: Path, tmp_path: Path) -> None:
 
 def test_sample_of_what_is_named_like_a_rule(run: Path) -> None:
     (duplicate,) = sample(run, "duplicate", 5)
-    assert duplicate["signals"] == {"duplicate_of": doc_id("a"), "similarity": 0.9}
+    assert duplicate["signals"] == {"duplicate_of": doc_id("a"), "similarity": 1.0}
     (gated,) = sample(run, "gate.content_type", 5)
     assert (gated["doc_id"], gated["text"], gated["signals"]) == (doc_id("e"), "", {})
     (leak,) = sample(run, "split_leak", 5)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_case import HOSTILE, RULES, SOURCES, doc_id, document, finish, tiny, write_run
+from report_case import HOSTILE, HUBS, RULES, SOURCES, doc_id, document, finish, tiny, write_run
 
-from pipelines import charts, funnel
+from pipelines import charts, funnel, report_clusters, report_verdicts
 from pipelines.errors import GristmillError
-from pipelines.report import write_report
+from pipelines.report import as_funnel, gather, write_report
+from pipelines.report_duplicates import source_table
 from pipelines.report_facts import WORD_BINS
+from pipelines.report_page import contamination_section, render
 
 
 def report(output: Path) -> tuple[str, dict[str, Any]]:
@@ -125,12 +127,12 @@ def test_page_is_well_formed(run: Path) -> None:
 def test_duplicates_languages_lengths_and_errors(run: Path) -> None:
     _, page = report(run)
     assert page["duplicates"]["cluster_sizes"] == {"5": 1}
-    assert page["duplicates"]["largest"] == [{"cluster": doc_id("a"), "size": 5, "kept": 1}]
-    assert (page["duplicates"]["exact_pairs"], page["duplicates"]["near_pairs"], page["duplicates"]["dropped"]) == (
-        1,
-        3,
-        1,
-    )
+    assert page["duplicates"]["largest"] == [{"cluster": doc_id("a"), "size": 5, "kept": 1, "sources": {"web": 5}}]
+    counts = {name: page["duplicates"][name] for name in ("exact_pairs", "near_pairs", "dropped", "exact", "near")}
+    assert counts == {"exact_pairs": 1, "near_pairs": 3, "dropped": 1, "exact": 1, "near": 0}
+    assert page["duplicates"]["by_source"] == {"web": {"documents": 10, "of": {"web": 1}, "held": {}}}
+    assert page["duplicates"]["stands_for"] == 4  # a for d too, m and n
+    assert page["matching"]["error"] == pytest.approx(0.00625)  # sqrt(0.8 * 0.2 / 4096)
     assert page["languages"] == {"eng": {"kept": 3, "dropped": 7}, "fra": {"kept": 0, "dropped": 1}}
     assert page["sources"]["books"]["characters_kept"] == 7 * 590_000
     assert page["errors"][0]["reason"] == "truncated record"
@@ -140,23 +142,30 @@ def test_duplicates_languages_lengths_and_errors(run: Path) -> None:
     ]
 
 
-def test_counts_are_those_of_a_brute_force_count(tmp_path: Path) -> None:
+@pytest.fixture
+def random_page(tmp_path: Path) -> tuple[dict[str, Any], list[Any], dict[str, dict[str, str]]]:
+    """funnel.json of a random run, its documents, and who is similar to whom, and how."""
     documents, pairs, similar = random_run(random.Random(3))
     write_run(tmp_path, documents, pairs, [], parts=4)
-    _, page = report(tmp_path)
-    rules = page["rules"]
-    kept = {row["doc_id"] for row in documents if row["kept"]}
+    return report(tmp_path)[1], documents, similar
+
+
+def test_rules_and_lengths_are_those_of_a_brute_force_count(random_page: tuple[Any, Any, Any]) -> None:
+    page, documents, similar = random_page
+    kept = {row["doc_id"] for row in documents if row["kept"]} | {doc_id(f"old {i}") for i in range(400)}
     in_train = {row["cluster"] for row in documents if row["kept"] and row["split"] == "train"}
     for name in ("q.short", "q.loud"):
         alone = [
             row
             for row in documents
             if row["failed_rules"] == [name]
-            and not similar[row["doc_id"]] & kept
+            and row["duplicate_of"] is None
+            and not similar[row["doc_id"]].keys() & kept
             and (row["split"] == "train" or row["cluster"] not in in_train)
         ]
-        assert rules[name]["fired"] == sum(name in row["failed_rules"] for row in documents)
-        assert rules[name]["alone"] == len(alone)
+        assert page["rules"][name]["fired"] == sum(name in row["failed_rules"] for row in documents)
+        assert page["rules"][name]["alone"] == len(alone)
+        assert 0 < len(alone) < sum(row["failed_rules"] == [name] for row in documents)
     for word in ("kept", "dropped"):
         rows = [row for row in documents if row["kept"] == (word == "kept")]
         for code in ("eng", "fra"):
@@ -167,15 +176,57 @@ def test_counts_are_those_of_a_brute_force_count(tmp_path: Path) -> None:
             assert page["lengths"][source][f"words_{word}"] == [
                 sum(low <= length < high for length in lengths) for low, high in zip(WORD_BINS.tolist(), ends)
             ]
-    sizes = Counter(row["cluster"] for row in documents if similar[row["doc_id"]])
-    assert page["duplicates"]["clusters"] == len(sizes)
-    assert sum(page["duplicates"]["cluster_sizes"].values()) == len(sizes)
-    for first, count in page["duplicates"]["cluster_sizes"].items():
+
+
+def test_duplicates_are_those_of_a_brute_force_count(random_page: tuple[Any, Any, Any]) -> None:
+    page, documents, similar = random_page
+    found, source_of = page["duplicates"], {row["doc_id"]: row["source"] for row in documents}
+    dropped = [row for row in documents if row["duplicate_of"]]
+    here = [row for row in dropped if row["duplicate_in"] is None]
+    kinds = Counter(similar[row["doc_id"]].get(row["duplicate_of"], "linked") for row in here)
+    assert {name: found[name] for name in ("exact", "near", "linked")} == kinds
+    assert found["dropped"] == len(dropped) == sum(kinds.values()) + found["held"]
+    assert found["indexes"] == {"old": len(dropped) - len(here)}
+    assert found["also_failed"] == sum(bool(row["failed_rules"]) for row in dropped) > 0
+    assert found["stands_for"] == sum(row["stands_for"] for row in documents)
+    for source in ("web", "books"):
+        row = found["by_source"][source]
+        own = [d for d in here if d["source"] == source]
+        assert row["documents"] == sum(d["source"] == source for d in documents)
+        assert row["of"] == Counter(source_of[d["duplicate_of"]] for d in own)
+        assert row["held"] == {"old": sum(d["source"] == source and d["duplicate_in"] == "old" for d in dropped)}
+    sizes = Counter(row["cluster"] for row in documents)
+    sizes = Counter({cluster: size for cluster, size in sizes.items() if size > 1})
+    assert (found["clusters"], found["clustered"]) == (len(sizes), sizes.total())
+    for first, count in found["cluster_sizes"].items():
         assert count == sum(int(first) <= size <= max(2, 2 * (int(first) - 1)) for size in sizes.values())
+    largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:5]
+    assert [(row["cluster"], row["size"]) for row in found["largest"]] == largest
+    for row in found["largest"]:
+        members = [d for d in documents if d["cluster"] == row["cluster"]]
+        assert row["kept"] == sum(d["kept"] for d in members)
+        assert row["sources"] == Counter(d["source"] for d in members)
 
 
-def random_run(rng: random.Random) -> tuple[list[Any], list[Any], dict[str, set[str]]]:
-    """Documents in classes of equal content, near pairs between classes, and who is similar to whom."""
+def test_documents_in_several_shares(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "random"
+    other.mkdir()
+    documents, pairs, _ = random_run(random.Random(4))
+    write_run(other, documents, pairs, [], parts=4)
+    for folder in (run, other):
+        whole = report(folder)
+        with monkeypatch.context() as patch:
+            for module in (report_verdicts, report_clusters):
+                patch.setattr(module, "AT_ONCE", 7)
+            assert report(folder) == whole
+
+
+def random_run(rng: random.Random) -> tuple[list[Any], list[Any], dict[str, dict[str, str]]]:
+    """Documents in classes of equal content, near pairs between classes, and who is similar to whom, and how.
+
+    A document stays unless it is similar to one that does before it, or, in some clusters, to one that stays by a chain
+    only; an earlier run holds some.
+    """
     ids = sorted(doc_id(f"random {i}") for i in range(400))
     classes: list[list[str]] = []
     while ids:
@@ -189,24 +240,40 @@ def random_run(rng: random.Random) -> tuple[list[Any], list[Any], dict[str, set[
         like[i].add(j)
         like[j].add(i)
     similar = {
-        member: {other for j in like[i] for other in classes[j]} - {member}
+        member: {other: "exact" if i == j else "near" for j in like[i] for other in classes[j] if other != member}
         for i, members in enumerate(classes)
         for member in members
     }
-    documents = []
-    for key in similar:
+    for i, members in enumerate(classes):
+        if i % 9 == 0:  # an earlier run has one that is similar to these
+            pairs.append((old := doc_id(f"old {i}"), members[0], 0.95, "near", "old"))
+            for member in members:
+                similar[member][old] = "held"
+    content = {member: members[0] for members in classes for member in members}
+    rows: dict[str, Any] = {}
+    for key in sorted(similar):
         cluster, todo = {key}, [key]
         while todo:
-            new = similar[todo.pop()] - cluster
+            new = similar.get(todo.pop(), {}).keys() - cluster
             cluster |= new
             todo += new
+        chained = len(cluster) % 3 == 0
+        staying = [other for other in sorted(cluster) if other in rows and rows[other]["stays"]]
+        old = next((other for other, kind in similar[key].items() if kind == "held"), None)
+        original = old or next((other for other in staying if chained or other in similar[key]), None)
         failed = rng.choice([(), (), ("q.short",), ("q.loud",), ("q.loud", "q.short")])
-        row = document(
-            key, failed, cluster=min(cluster), words=rng.choice([0, 1, 5, 49, 50, 10**8, rng.randrange(9999)])
-        )
+        how = {"held": 0.95, "exact": 1.0, "near": 0.9}
+        dropped: dict[str, Any] = {"stays": not failed}
+        if original and rng.random() < 0.9:  # another takes no part
+            dropped = {"duplicate_of": original, "similarity": how.get(similar[key].get(original, "linked"))}
+            dropped |= {"duplicate_in": "old"} if old else {}
+        elif original and not failed:
+            failed = ("q.loud",)
+        words = rng.choice([0, 1, 5, 49, 50, 10**8, rng.randrange(9999)])
+        row = document(key, failed, cluster=min(cluster), words=words, content=content[key], **dropped)
         row |= {"doc_id": key, "code": rng.choice(["eng", "fra"]), "split": rng.choice(["train", "test"])}
-        documents.append(row | {"source": rng.choice(["web", "books"])})
-    return documents, pairs, similar
+        rows[key] = row | {"source": rng.choice(["web", "books"])}
+    return list(rows.values()), pairs, similar
 
 
 def test_unfinished_stages_are_named_and_left_out(tmp_path: Path) -> None:
@@ -304,6 +371,89 @@ def test_damaged_config_page(run: Path) -> None:
         write_report(run)
 
 
+def test_bands_that_match_resolved_come_before_the_configs(run: Path) -> None:
+    assert report(run)[1]["matching"]["bands"] == 21
+    config = json.loads((run / "config.json").read_text())
+    config["dedup"] |= {"bands": None, "rows": None, "target": 0.7}
+    (run / "config.json").write_text(json.dumps(config))
+    text, page = report(run)
+    assert page["matching"]["bands"] is None
+    assert "share of pairs that are compared" not in text
+    finish(run, "match", {"exact": 1, "near": 3, "bands": 32, "rows": 4})
+    text, page = report(run)
+    assert (page["matching"]["bands"], page["matching"]["rows"]) == (32, 4)
+    assert f"threshold 0.8: {1 - (1 - 0.8**4) ** 32:.2%}" in text
+
+
+def test_how_duplicates_were_found_is_said(run: Path) -> None:
+    shown = " ".join(Page(report(run)[0]).text.split())
+    assert "The check: 1 exact + 0 near = 1." in shown
+    assert "The similarity of 1 document with 4,096 different shingles or more is an estimate" in shown
+    assert "a standard error of 0.006 at 0.8; that of all others is exact." in shown
+    assert "2 buckets of similar documents held more than the 64 that are all compared with each other" in shown
+    assert "in 3 passes, and 0 were left over." in shown
+    finish(run, "match", {"exact": 1, "near": 3, **HUBS, "hubs": 0, "estimated": 0})
+    shown = " ".join(Page(report(run)[0]).text.split())
+    assert "All similarities are exact: no document has 4,096" in shown
+    assert "No bucket of similar documents held more than the 64" in shown
+    config = json.loads((run / "config.json").read_text())
+    config["dedup"]["verify"] = "signature"
+    (run / "config.json").write_text(json.dumps(config))
+    shown = " ".join(Page(report(run)[0]).text.split())
+    assert "estimates by signatures, with a standard error of 0.035 at 0.8." in shown
+
+
+def test_largest_clusters_with_samples(run: Path) -> None:
+    text, _ = report(run)
+    section = text[text.index("The largest clusters") : text.index('id="languages"')]
+    assert section.count("<blockquote>") == 3  # of five
+    assert f'<code class="id" title="{doc_id("a")}">' in section
+    assert "Text of a." in section  # the one that is kept comes first
+
+
+def test_sources_of_duplicates_beyond_the_table(tmp_path: Path) -> None:
+    names = [f"s{i:02}" for i in range(40)]
+    documents = []
+    for i, name in enumerate(names):
+        cluster = doc_id(f"{name} kept")
+        documents.append(document(f"{name} kept", source=name, cluster=cluster))
+        other = {"source": names[i - 1], "cluster": cluster, "duplicate_of": cluster, "similarity": 0.9}
+        documents += [document(f"{name} {k}", **other) for k in range(i + 1)]
+    pairs = [(row["duplicate_of"], row["doc_id"], 0.9, "near") for row in documents if row["duplicate_of"]]
+    table = source_table({})
+    assert table == {"columns": [], "rows": [], "more_rows": 0}
+    write_run(tmp_path, documents, pairs, [], sources=names)
+    text, page = report(tmp_path)
+    by_source = page["duplicates"]["by_source"]
+    assert by_source["s38"] == {"documents": 41, "of": {"s39": 40}, "held": {}}
+    table = source_table(by_source)
+    assert len(table["rows"]) == 30
+    assert table["more_rows"] == 10
+    assert table["columns"][:2] == ["s39", "s38"]
+    assert table["columns"][-1] == "30 other sources"
+    for name, documents_of, counts, every in table["rows"]:
+        assert sum(counts) == every == documents_of - 1 == sum(by_source[name]["of"].values())
+    assert "And 10 more sources" in text
+
+
+def test_contamination_has_its_place(run: Path) -> None:
+    text, _ = report(run)
+    assert 'id="contamination"' not in text
+    example = {"doc_id": doc_id("a"), "source": "web", "uri": f"u{HOSTILE}", "text": HOSTILE * 99, "share": 0.5}
+    item = {"item": HOSTILE, "documents": 7, "share": 0.75, "examples": [{**example, "kept": False}] * 9}
+    counts = {"found": 60, "not_found": 3, "too_short": 2, "ignored": 1}
+    facts = {"counts": {"": counts, HOSTILE: counts, "b.jsonl": counts}, "names": {}, "matched": [item] * 60}
+    text = render({**gather(run), "contamination": facts})
+    page = Page(text)
+    assert 'href="#contamination"' in text
+    assert text.count("75% of it at most") == 50
+    assert "And 10 more items that were found." in page.text
+    assert "script" not in page.tags
+    assert page.text.count(HOSTILE.replace("\0", "\ufffd")) >= 51
+    assert contamination_section(facts)["matched"][0]["examples"][0]["text"].endswith("…")
+    assert as_funnel({**gather(run), "contamination": facts})["contamination"] == facts
+
+
 def test_share_bar_fills_its_width() -> None:
     bar = charts.share_bar([("kept", "kept: 3", 3), ("rules", "<rules>", 1), ("error", "none", 0)], 4)
     assert re.findall(r'class="(\w+)" x="([\d.]+)" y="0" width="([\d.]+)"', bar) == [
@@ -318,6 +468,8 @@ def test_histogram_heights_are_in_proportion() -> None:
     drawn = charts.histogram(["1", "2"], [("kept", "kept", [4, 2]), ("dropped", "dropped", [0, 2])], "words")
     heights = [float(height) for height in re.findall(r'<rect [^>]*height="([\d.]+)"', drawn)]
     assert heights == [heights[0], heights[0] / 2, heights[0] / 2]
+    drawn = charts.histogram(["1", "2", "3"], [("kept", "kept", [10_000, 1, 0])], "words")
+    assert [float(height) for height in re.findall(r'<rect [^>]*height="([\d.]+)"', drawn)][1:] == [1.0]  # to be seen
 
 
 @pytest.mark.parametrize(
