@@ -7,6 +7,7 @@ text that the edits leave. Nothing is decided here and no text is changed.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def annotator(
     built: list[Family] = [resolve(path)(**options.get(name, {})) for name, path in families.items()]
     cutters = {source: _edits.LineEdits(names) for source, names in edits.items() if names}
 
-    def annotate(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
+    def annotate(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         ids = batch["doc_id"]
         texts, edit_rows = _edit(batch, cutters)
         view = TextBatch(texts)
@@ -146,7 +147,7 @@ def annotator(
         written["sketches"] = pa.RecordBatch.from_arrays(
             [ids, hashes.cast(pa.binary()), *sketched], schema=datasets.SKETCHES
         )
-        return written
+        yield written
 
     return annotate
 

@@ -6,6 +6,7 @@ are small and sorted by that file's name, and a task reads only the row groups t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -71,7 +72,7 @@ def writer(
     def edited(doc_id: str, text: str, edits: list[Edit], repeated: list[Edit]) -> str:
         return apply(text, sorted([*edits, *repeats.edits(text, repeated, border or "word")], key=lambda e: e.start))
 
-    def write(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
+    def write(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         written: dict[str, list[pa.RecordBatch]] = {}
         for part in pc.unique(batch["part"]).to_pylist():
             kept, edits, repeated = kept_of(part), edits_of(part), cuts_of(part)
@@ -90,7 +91,7 @@ def writer(
             place = pc.binary_join_element_wise("split=", _flat(verdicts["split"]), "/source=", rows["source"], "")
             for name in pc.unique(place).to_pylist():
                 written.setdefault(f"corpus/{name}", []).append(table.filter(pc.equal(place, name)))
-        return {name: pa.concat_batches(batches) for name, batches in written.items()}
+        yield {name: pa.concat_batches(batches) for name, batches in written.items()}
 
     return write
 

@@ -108,7 +108,7 @@ def verdicts(spark: SparkSession, output: Path, config: Config, folder: Path) ->
     return with_splits(judged, chosen, earlier, config)
 
 
-def with_splits(judged: DataFrame, chosen: DataFrame, earlier: DataFrame, config: Config) -> DataFrame:
+def with_splits(judged: DataFrame, chosen: DataFrame, earlier: DataFrame | None, config: Config) -> DataFrame:
     """The verdicts: what rules say, the choice among duplicates, and the split, where no cluster is on two sides.
 
     `earlier`: the documents of earlier runs in this run's clusters. These stay where they are, so a document of this
@@ -131,13 +131,14 @@ def with_splits(judged: DataFrame, chosen: DataFrame, earlier: DataFrame, config
         split.alias("split"),
     )
     in_train = F.col("split") == "train"
-    trained = candidates.where(F.col("has_pairs") & F.col("passes") & in_train).select("cluster")
-    trained = trained.union(earlier.where(F.col("kept") & in_train).select("cluster"))
-    held_out = earlier.where(F.col("kept") & ~in_train).select("cluster")
-    sides = trained.withColumn("side", F.lit("train")).union(held_out.withColumn("side", F.lit("held out")))
-    sides = sides.groupBy("cluster").agg(F.collect_set("side").alias("sides"))
-    other_side = F.when(in_train, F.lit("held out")).otherwise(F.lit("train"))
-    leaks = F.col("has_pairs") & F.col("passes") & F.coalesce(F.array_contains("sides", other_side), F.lit(False))
+    staying = F.col("has_pairs") & F.col("passes")
+    train = candidates.where(staying & in_train).select("cluster")
+    sides = train.distinct().select("cluster", F.lit(True).alias("train"), F.lit(False).alias("held_out"))
+    if earlier is not None:
+        sides = sides.union(earlier.where("kept").select("cluster", in_train, ~in_train))
+        sides = sides.groupBy("cluster").agg(F.bool_or("train").alias("train"), F.bool_or("held_out").alias("held_out"))
+    other_side = F.when(in_train, F.col("held_out")).otherwise(F.col("train"))
+    leaks = staying & F.coalesce(other_side, F.lit(False))
     return candidates.join(sides, "cluster", how="left").select(
         "doc_id",
         "source",

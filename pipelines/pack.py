@@ -57,7 +57,7 @@ def encoder(tokenizer: str, header: dict[str, Any]) -> Transform:
     begin = np.array([shared.bos_id] if shared.adds_bos else [], shared.dtype)
     end = np.array([shared.eos_id] if shared.adds_eos else [], shared.dtype)
 
-    def tokens(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
+    def tokens(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         values, offsets = encoding.encode_batch(batch["text"])
         encoded = [np.concatenate([begin, values[a:b], end]) for a, b in pairwise(offsets)]
         columns = [
@@ -69,7 +69,7 @@ def encoder(tokenizer: str, header: dict[str, Any]) -> Transform:
             pa.array([len(ids) for ids in encoded], pa.int64()),
             pa.array([ids.tobytes() for ids in encoded], pa.binary()),
         ]
-        return {"tokens": pa.RecordBatch.from_arrays(columns, schema=TOKENS)}
+        yield {"tokens": pa.RecordBatch.from_arrays(columns, schema=TOKENS)}
 
     return tokens
 

@@ -28,7 +28,9 @@ from pipelines.dedup.options import Repeats
 from pipelines.dedup.places import Place, check, of_indexes
 from pipelines.errors import GristmillError
 from pipelines.ingest.files import InputFile, discover, partitions
-from pipelines.ingest.source import read, reader_class
+from pipelines.ingest.records import batches
+from pipelines.ingest.source import reader_class
+from pipelines.ingest.source import rows as rows_of
 from pipelines.ledger import Stage, digest
 from pipelines.run import Run, Step
 
@@ -60,9 +62,9 @@ def ingest(run: Run) -> None:
         source, chunk = chunks[key]
         told = {"name": source.name, "root": found[source.name][0], **ingest_config(run.config, source)}
         staging = stage.staging()
-        rows = sink.write(
-            read(run.spark, source.format, told, chunk), staging, key[:16], "pipelines.stages:documents_and_errors", {}
-        )
+        arguments = {"format": source.format, "source": told, "files": [[file.path for file in part] for part in chunk]}
+        tasks = run.spark.range(0, len(chunk), 1, len(chunk))
+        rows = sink.write(tasks, staging, key[:16], "pipelines.stages:documents_and_errors", arguments)
         stage.commit(key, staging, {"source": source.name, "rows": rows})
         run.say(f"ingest: {source.name}: {rows.get('documents', 0):,} documents, {rows.get('errors', 0):,} errors")
     written: Counter[str] = Counter()
@@ -97,19 +99,29 @@ def _chunks(parts: list[list[InputFile]], limit: int) -> Iterator[list[list[Inpu
         yield chunk
 
 
-def documents_and_errors() -> sink.Transform:
-    """The transform of the sink: rows of a reader to documents/ and errors/."""
+def documents_and_errors(format: str, source: dict[str, Any], files: list[list[str]]) -> sink.Transform:
+    """The transform of the sink: the numbers of lists in `files` to the documents/ and errors/ of those files.
 
-    def split(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
-        failed = pc.is_valid(batch["failure"])
-        good, bad = batch.filter(pc.invert(failed)), batch.filter(failed)
-        failure = [pc.struct_field(bad["failure"], name) for name in ("level", "path", "reason", "detail")]
-        return {
-            "documents": good.select(datasets.DOCUMENTS.names).cast(datasets.DOCUMENTS),
-            "errors": pa.RecordBatch.from_arrays([bad["doc_id"], bad["source"], *failure], schema=datasets.ERRORS),
-        }
+    The task that reads a text writes it: it does not pass through the JVM.
+    """
+    reader = reader_class(format)
 
-    return split
+    def read(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
+        for number in batch["id"].to_pylist():
+            for found in batches(source["name"], rows_of(reader, source, files[number])):
+                yield _split(found)
+
+    return read
+
+
+def _split(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
+    failed = pc.is_valid(batch["failure"])
+    good, bad = batch.filter(pc.invert(failed)), batch.filter(failed)
+    failure = [pc.struct_field(bad["failure"], name) for name in ("level", "path", "reason", "detail")]
+    return {
+        "documents": good.select(datasets.DOCUMENTS.names).cast(datasets.DOCUMENTS),
+        "errors": pa.RecordBatch.from_arrays([bad["doc_id"], bad["source"], *failure], schema=datasets.ERRORS),
+    }
 
 
 def annotate(run: Run) -> None:

@@ -18,13 +18,11 @@ import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipelines.dedup.bands import Batches
-from pipelines.dedup.choice import choose
 from pipelines.dedup.components import components
 
 DROPPED_SCHEMA = "class string, original string, similarity double"
@@ -36,17 +34,10 @@ def chosen(
     """The choice among the documents that have a pair, in the columns of `choice.CHOSEN_SCHEMA`, and rounds.
 
     `documents`: doc_id, takes_part and what the sort columns `order` use; the smaller doc_id decides at last. `pairs`:
-    as in pairs/, all of whose documents are in `documents`. Up to `limit` pairs the choice is made in the driver, in 0
-    rounds. `folder`, which all executors see, takes what is in between and must last as long as the result is read.
+    as in pairs/, all of whose documents are in `documents`; the components of up to `limit` of them are found in the
+    driver. `folder`, which all executors see, takes what is in between and must last as long as the result is read.
     """
     spark = documents.sparkSession
-    if pairs.count() <= limit:
-        paired = pairs.select(F.explode(F.array("a", "b")).alias("doc_id")).distinct()
-        nodes = documents.join(paired, "doc_id", how="left_semi").orderBy(*order, "doc_id")
-        folder.mkdir(parents=True, exist_ok=True)
-        table = choose(nodes.select("doc_id", "takes_part").toArrow(), pairs.toArrow(), transitive)
-        pq.write_table(table, folder / "chosen.parquet")
-        return spark.read.parquet(str(folder / "chosen.parquet")), 0
     clusters, rounds = components(pairs.select("a", "b"), folder / "components", limit)
     ranked = _ranked(documents.join(clusters, "doc_id", how="inner"), order, pairs)
     ranked.write.mode("overwrite").parquet(str(folder / "ranked"))

@@ -181,7 +181,7 @@ def test_on_spark_the_choice_is_the_definition_too(spark, tmp_path, transitive):
     order = [F.col("first").asc_nulls_first(), F.col("second").asc()]
     table = spark.createDataFrame(table_of(pairs))
     for limit, most in ((len(pairs), 0), (0, 9)):
-        found, rounds = chosen(frame.repartition(4), order, table, limit, tmp_path, transitive)
+        found, rounds = chosen(frame.repartition(4), order, table, limit, tmp_path / str(limit), transitive)
         rows = found.collect()
         assert found.columns == CHOSEN_SCHEMA.names
         assert len(rows) == len(expected)

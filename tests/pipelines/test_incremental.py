@@ -19,7 +19,7 @@ BATCHES = ("first", "second", "third")
 
 
 def texts(seed=0):
-    """(batch, text): families of ever less similar versions and near-copies of three templates, dealt to the batches."""
+    """(batch, text): families of ever less similar versions, and near-copies of three templates."""
     generator = random.Random(seed)
     found = []
     for _ in range(40):
@@ -150,9 +150,9 @@ def test_scopes_are_not_compared_with_each_other(spark, folder, whole):
 
 
 def test_an_index_that_cannot_be_used_is_refused_by_name(spark, folder, parts):
-    with pytest.raises(ConfigError, match="dedup.indexes.gone: .*/gone is no run"):
+    with pytest.raises(ConfigError, match=r"dedup.indexes.gone: .*/gone is no run"):
         run(folder, "refused", ["first"], indexes={"gone": str(folder / "gone")})
-    with pytest.raises(ConfigError, match="dedup.indexes.first: .* has other sketches"):
+    with pytest.raises(ConfigError, match=r"dedup.indexes.first: .* has other sketches"):
         run(folder, "refused", ["second"], indexes={"first": str(folder / "runs" / "first")}, ngram=4)
     with pytest.raises(ConfigError, match="greedy"):
         run(folder, "refused", ["second"], indexes={"first": str(folder / "runs" / "first")}, choice="transitive")
