@@ -5,7 +5,7 @@ sum of its words' hashes modulo 2^64, put through the finalizer of SplitMix64 (S
 from one n-gram to the next in constant time, and differs for different n-grams but for an accident of about 2^-60.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from filters import codepoints
 from filters.batch import TextBatch
 from filters.codepoints import FOLD_SHIFT
-from filters.segment import HASH_PRIME, HASH_SEED, Bytes, Ints, Small, Spans, Table, Words, _decode
+from filters.segment import HASH_PRIME, HASH_SEED, Bytes, Ints, Small, Spans, Table, Words, code_point
 
 Hashes = NDArray[np.uint64]
 
@@ -73,7 +73,7 @@ def around(words: Words, anchors: Grams, span: int, gram: int) -> Grams:
 def index(hashes: NDArray[np.uint64], n: int) -> Index:
     """The index of n-gram hashes, in any order, some perhaps repeated."""
     distinct = np.unique(hashes)
-    bits = len(distinct).bit_length() + 3  # so many that most look-ups end at an empty range
+    bits = len(distinct).bit_length() + 1  # so many that most look-ups end at an empty range
     tops = distinct >> np.uint64(64 - bits)
     return Index(n, distinct, np.searchsorted(tops, np.arange(2**bits + 1, dtype=np.uint64)).astype(np.int32))
 
@@ -103,7 +103,8 @@ def words_in(words: Words, spans: Spans) -> NDArray[np.int64]:
 
 
 @_kernel
-def _finalize(value: np.uint64) -> np.uint64:
+def mix(value: Any) -> Any:
+    """The finalizer of SplitMix64, of a uint64 or of each of an array."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
@@ -154,7 +155,7 @@ def _winnow(offsets: Ints, hashes: Hashes, n: int, window: int) -> tuple[Ints, S
         for last in range(size if size >= window else 0):
             if last:
                 total = total * _BASE + hashes[begin + last + n - 1] - power * hashes[begin + last - 1]
-            values[last] = _finalize(total)
+            values[last] = mix(total)
             if last < window - 1:
                 continue
             first = last - window + 1
@@ -193,7 +194,7 @@ def _around(
                     total = total * _BASE + hashes[begin + place + n - 1] - power * hashes[begin + place - 1]
                 else:
                     total = _sum(hashes, begin + place, n)
-                at[count], found[count] = place, _finalize(total)
+                at[count], found[count] = place, mix(total)
                 count += 1
                 done = place + 1
         found_borders[text + 1] = count
@@ -216,7 +217,7 @@ def _find(offsets: Ints, hashes: Hashes, n: int, wanted: Hashes, starts: Small) 
         for place in range(size):
             if place:
                 total = total * _BASE + hashes[begin + place + n - 1] - power * hashes[begin + place - 1]
-            value = _finalize(total)
+            value = mix(total)
             top = np.int64(value >> shift)
             for entry in range(starts[top], starts[top + 1]):
                 if wanted[entry] != value:
@@ -236,7 +237,7 @@ def _folded(data: Bytes, table: Table, starts: Ints, lengths: Small) -> Hashes:
     for span in range(len(starts)):
         at, end, hashed = starts[span], starts[span] + lengths[span], HASH_SEED
         while at < end:
-            code, width = _decode(data, at, end)
+            code, width = code_point(data, at, end)
             hashed = (hashed ^ np.uint64(code + (table[code] >> FOLD_SHIFT))) * HASH_PRIME
             hashed ^= hashed >> np.uint64(32)
             at += width

@@ -125,7 +125,7 @@ def _segment_spans(data: Bytes, offsets: Ints, breaks: int) -> Spans:
 
 
 @_kernel
-def _decode(data: Bytes, at: int, end: int) -> tuple[Any, int]:
+def code_point(data: Bytes, at: int, end: int) -> tuple[Any, int]:
     """Code point and bytes of the character at `at`; what is cut short or no UTF-8 counts as U+FFFD, one byte."""
     first = np.int64(data[at])
     if first < 0x80:
@@ -145,7 +145,7 @@ def _is_at(group: int, data: Bytes, at: int, end: int, table: Table) -> bool:
     """Whether the character at `at`, if there is one, is of a class."""
     if at >= end:
         return False
-    code, _ = _decode(data, at, end)
+    code, _ = code_point(data, at, end)
     return table[code] & CLASS_MASK == group
 
 
@@ -179,7 +179,7 @@ def _words(
         at, end = borders[text], borders[text + 1]
         total = alnum = 0
         while at < end:
-            code, width = _decode(data, at, end)
+            code, width = code_point(data, at, end)
             entry = table[code]
             group = kind = entry & CLASS_MASK
             if group < CONNECTOR:
@@ -200,7 +200,7 @@ def _words(
                     break
                 code, width = np.int64(data[at]), 1
                 if code >= 0x80:  # ASCII without a call: a quarter faster
-                    code, width = _decode(data, at, end)
+                    code, width = code_point(data, at, end)
                 entry = table[code]
                 group = entry & CLASS_MASK
                 if group >= CONNECTOR:
@@ -229,7 +229,7 @@ def _count_newlines(data: Bytes, start: int, end: int) -> int:
 def _strip(data: Bytes, start: int, end: int, table: Table) -> tuple[int, int]:
     """The borders of what is left of `data[start:end]` without white space around it."""
     while start < end:
-        code, width = _decode(data, start, end)
+        code, width = code_point(data, start, end)
         if table[code] & CLASS_MASK != SPACE:
             break
         start += width

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from filters import content, edits, minhash, segment
 from filters.assets import AssetError
 from filters.batch import TextBatch
+from filters.edits import EDITS, EditedBatch, LineEdits, merge
 from filters.family import Family
 from pipelines import datasets
 from pipelines.config import Config
@@ -27,13 +28,17 @@ from pipelines.dedup.bands import binary
 from pipelines.errors import ConfigError
 from pipelines.sink import Transform, resolve
 
-VERSION = 2
+VERSION = 3
 
 FAMILIES = {
     "language": "filters.language:Language",
     "quality": "filters.quality:Quality",
     "repetition": "filters.repetition:Repetition",
+    "c4": "filters.c4:C4",
+    "edits": "filters.removed:Removed",
     "toxicity": "filters.toxicity:Toxicity",
+    "code": "filters.code:Code",
+    "pii": "filters.pii:Pii",
 }
 
 
@@ -61,8 +66,8 @@ def family_types(config: Config) -> dict[str, Any]:
             raise ConfigError(f"annotate.options.{name}: no such family in annotate.families ({', '.join(found)})")
     named = [*edits_by_source(config).values(), *config.annotate.edits.values()]
     for name in sorted({edit for names in named for edit in names}):
-        if name not in edits.EDITS:
-            close = difflib.get_close_matches(name, edits.EDITS, n=1, cutoff=0.0)
+        if name not in EDITS:
+            close = difflib.get_close_matches(name, EDITS, n=1, cutoff=0.0)
             raise ConfigError(f"annotate.edits: no line edit is named {name!r}; did you mean {close[0]!r}?")
     return found
 
@@ -134,12 +139,11 @@ def annotator(
 ) -> Transform:
     """The transform of the sink: a batch of documents (doc_id, source, text, part) to its annotations, by dataset."""
     built: list[Family] = [resolve(path)(**options.get(name, {})) for name, path in families.items()]
-    cutters = {source: _edits.LineEdits(names) for source, names in edits.items() if names}
+    cutters = {source: LineEdits(names) for source, names in edits.items() if names}
 
     def annotate(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         ids = batch["doc_id"]
-        texts, edit_rows = _edit(batch, cutters)
-        view = TextBatch(texts)
+        view, edit_rows = _edit(batch, cutters)
         written = {f"signals/{family.name}": _with_ids(ids, family(view)) for family in built}
         hashes = content.content_hash(view, canonical=canonical)
         sketched = _sketch(view, ngram)
@@ -152,24 +156,23 @@ def annotator(
     return annotate
 
 
-_edits = edits  # `annotator` takes a keyword of that name, which is a config's key
-
-
-def _edit(batch: pa.RecordBatch, cutters: dict[str, edits.LineEdits]) -> tuple[pa.Array, pa.RecordBatch]:
-    """The texts without the lines that edits cut, and the edits as rows."""
-    texts, sources = batch["text"], batch["source"].to_pylist()
-    changed: dict[int, str] = {}
-    rows: list[dict[str, Any]] = []
-    for source in sorted(set(sources) & set(cutters)):
-        for i, spans in cutters[source].find(texts).items():
-            if sources[i] != source:
-                continue
-            changed[i] = _edits.apply(texts[i].as_py(), spans)
-            shared = {"doc_id": batch["doc_id"][i].as_py(), "kind": "line", "part": batch["part"][i].as_py()}
-            rows.extend({**shared, **vars(span), "replacement": ""} for span in spans)
-    if changed:
-        texts = pa.array([changed.get(i, text) for i, text in enumerate(texts.to_pylist())], texts.type)
-    return texts, pa.RecordBatch.from_pylist(rows, schema=datasets.EDITS)
+def _edit(batch: pa.RecordBatch, cutters: dict[str, LineEdits]) -> tuple[TextBatch, pa.RecordBatch]:
+    """The texts without what edits cut, and the edits as rows."""
+    before, sources = TextBatch(batch["text"]), batch["source"].to_numpy(zero_copy_only=False)
+    found = [cutters[source].cuts(before).of(sources == source) for source in sorted(set(sources) & set(cutters))]
+    if not any(len(cuts.texts) for cuts in found):
+        return before, pa.RecordBatch.from_pylist([], schema=datasets.EDITS)
+    cuts = merge(found)
+    columns = {
+        "doc_id": batch["doc_id"].take(pa.array(cuts.texts)),
+        "start": cuts.starts,
+        "end": cuts.ends,
+        "kind": pa.repeat("line", len(cuts.texts)),
+        "reason": np.array(EDITS)[cuts.reasons],
+        "replacement": pa.repeat("", len(cuts.texts)),
+        "part": batch["part"].take(pa.array(cuts.texts)),
+    }
+    return EditedBatch(before, cuts), pa.RecordBatch.from_pydict(columns, schema=datasets.EDITS)
 
 
 def _sketch(batch: TextBatch, ngram: int) -> tuple[pa.Array, pa.Array, pa.Array]:

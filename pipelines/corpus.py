@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from filters.borders import Border
 from filters.edits import Edit, apply
 from pipelines import datasets
-from pipelines.dedup import repeats
+from pipelines.dedup import cutting
+from pipelines.dedup.options import Repeats
 from pipelines.sink import Transform
 
-VERSION = 2
+VERSION = 3
 
 Rehydrate = Literal["none", "fineweb2"]
 # From how many documents on that one stands for, how often it is repeated. FineWeb-2: 1, 2 and 3 of as many, 3 of 4, 5
@@ -48,13 +48,13 @@ def copies(stands_for: pa.Array, rehydrate: Rehydrate) -> pa.Array:
 
 
 def writer(
-    output: str, cuts: str | None = None, border: Border | None = None, rehydrate: Rehydrate = "none"
+    output: str, cuts: str | None = None, repeats: dict[str, Any] | None = None, rehydrate: Rehydrate = "none"
 ) -> Transform:
     """The transform of the sink: a batch of documents to the kept ones, by split and source.
 
-    `cuts`: a dataset of repeats to cut, as `repeats.cuts` returns; `border`: how passages among them are cut.
+    `cuts`: a dataset of repeats to cut, as `cutting.spans` returns, under the settings `repeats`.
     """
-    root = Path(output)
+    root, settings = Path(output), Repeats(**(repeats or {}))
 
     @lru_cache(maxsize=4)  # batches come file by file
     def kept_of(part: str) -> pa.Table:
@@ -70,7 +70,7 @@ def writer(
         return spans_of(Path(cuts), part) if cuts else {}
 
     def edited(doc_id: str, text: str, edits: list[Edit], repeated: list[Edit]) -> str:
-        return apply(text, sorted([*edits, *repeats.edits(text, repeated, border or "word")], key=lambda e: e.start))
+        return apply(text, sorted([*edits, *cutting.edits(text, repeated, settings)], key=lambda e: e.start))
 
     def write(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         written: dict[str, list[pa.RecordBatch]] = {}

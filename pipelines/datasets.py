@@ -78,8 +78,16 @@ REPEATS = pa.schema(
         ("kind", pa.string()),  # line, paragraph, passage or contamination
         ("count", pa.int64()),  # documents that have it; copies of one document count once, but for contamination
         ("elsewhere", pa.string()),  # the first document of another cluster that has it, or the benchmark item's name
-        ("first", pa.bool_()),  # whether this document's cluster is the first that has it
+        ("key", pa.int64()),  # spans of one kind and key are in all of the same documents; null for benchmark items
         ("share", pa.float64()),  # of the benchmark item's n-grams, those that the document has; null elsewhere
+    ]
+)
+BENCHMARKS = pa.schema(
+    [
+        ("item", pa.string()),  # FILE:LINE:FIELD
+        ("grams", pa.int64()),  # different n-grams; 0: too short to be looked for
+        ("seen", pa.int64()),  # those that a document has
+        ("common", pa.int64()),  # those in so many documents that they are no evidence
     ]
 )
 VERDICTS = pa.schema(
@@ -118,6 +126,7 @@ SCHEMAS = {
     "pairs": PAIRS,
     "hubs": HUBS,
     "repeats": REPEATS,
+    "benchmarks": BENCHMARKS,
     "verdicts": VERDICTS,
 }
 

@@ -24,7 +24,7 @@ LAYOUT = {"part"}
 
 def digest(output: Path) -> dict[str, str]:
     """The digest of every dataset that is there, by name, 32 hex digits each."""
-    names = ["documents", "errors", "edits", "sketches", "pairs", "repeats", "verdicts", "corpus"]
+    names = ["documents", "errors", "edits", "sketches", "pairs", "repeats", "benchmarks", "verdicts", "corpus"]
     names += [f"signals/{path.name}" for path in sorted((output / "signals").glob("*")) if path.is_dir()]
     found = {name: rows_digest(output, name) for name in sorted(names) if (output / name).is_dir()}
     for name in ("tokenizer", "shards"):

@@ -25,7 +25,7 @@ from pipelines.errors import ConfigError, GristmillError
 STAGES: dict[str, tuple[str, ...]] = {
     "ingest": ("documents", "errors"),
     "annotate": ("signals", "edits", "sketches"),
-    "match": ("pairs", "hubs", "repeats"),
+    "match": ("pairs", "hubs", "repeats", "benchmarks"),
     "judge": ("verdicts",),
     "corpus": ("corpus",),
     "tokenizer": ("tokenizer",),

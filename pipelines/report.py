@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipelines import charts, datasets, report_duplicates, report_facts
+from pipelines.dedup.contamination_report import contamination_facts
 from pipelines.ledger import STAGES, read_stages, write_text
 from pipelines.lookup import Finished, Row
 from pipelines.report_clusters import Clusters
@@ -35,6 +36,8 @@ def gather(output: Path) -> Row:
     if "ingest" in finished.facts:
         facts["documents_in"] = sum(finished.facts["ingest"]["documents_in"].values())
         facts["errors"] = report_facts.error_facts(output)
+    if "match" in finished.facts and (found := contamination_facts(finished)):
+        facts["contamination"] = found
     if "judge" in finished.facts:
         verdicts = Verdicts(output)
         measured = _has_signals(output, "quality", {"words", "characters"})

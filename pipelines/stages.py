@@ -20,7 +20,7 @@ from pipelines import annotate as annotation
 from pipelines import corpus as corpora
 from pipelines import datasets, funnel, judge, sink
 from pipelines.config import Config, Source
-from pipelines.dedup import in_memory, repeats
+from pipelines.dedup import cutting, in_memory, repeats
 from pipelines.dedup import match as matching
 from pipelines.dedup.compared import eligible, frame
 from pipelines.dedup.components import components
@@ -31,7 +31,7 @@ from pipelines.ingest.files import InputFile, discover, partitions
 from pipelines.ingest.records import batches
 from pipelines.ingest.source import reader_class
 from pipelines.ingest.source import rows as rows_of
-from pipelines.ledger import Stage, digest
+from pipelines.ledger import STAGES, Stage, digest
 from pipelines.run import Run, Step
 
 # Extraction is a library's work, so another version of the library is another version of the stage.
@@ -157,7 +157,7 @@ def _document_chunks(run: Run, made_of: Any) -> dict[str, list[str]]:
 
 
 def match(run: Run) -> None:
-    """sketches/ to pairs/ and repeats/."""
+    """sketches/ to pairs/, hubs/, repeats/ and benchmarks/."""
     stage = run.stage("match", config=match_config(run.config), code=[matching.VERSION])
     if stage.is_fresh():
         return
@@ -173,7 +173,7 @@ def match(run: Run) -> None:
                 tidy(part, key)
         shutil.rmtree(work)
         stage.commit(key, staging, found)
-    fill_empty(stage, {"pairs": datasets.PAIRS, "hubs": datasets.HUBS, "repeats": datasets.REPEATS})
+    fill_empty(stage, {name: datasets.SCHEMAS[name] for name in STAGES["match"]})
     kinds = pc.value_counts(datasets.scan(run.output, "pairs", ["kind"])["kind"]).to_pylist()
     counts = {"exact": 0, "near": 0} | {kind["values"]: kind["counts"] for kind in kinds}
     run.say(f"match: {counts['exact']:,} exact copies, {counts['near']:,} near pairs")
@@ -199,7 +199,7 @@ def compare(run: Run, staging: Path, work: Path) -> dict[str, Any]:
 
 
 def find_repeats(run: Run, staging: Path, scratch: Path) -> None:
-    """The compared documents' texts and the pairs below `staging` to repeats/ there. Uses up `scratch`."""
+    """The compared texts and the pairs below `staging` to repeats/ and benchmarks/ there. Uses up `scratch`."""
     pairs = run.spark.read.parquet(*datasets.files(staging, "pairs")).where(F.col("index").isNull()).select("a", "b")
     clusters, _ = components(pairs, scratch / "components", run.config.dedup.in_memory_pairs)
     texts = corpora.documents(run.spark, datasets.files(run.output, "documents"))
@@ -210,8 +210,7 @@ def find_repeats(run: Run, staging: Path, scratch: Path) -> None:
     members = members.select("part", "doc_id", F.coalesce("cluster", "doc_id").alias("cluster"))
     members.repartitionByRange("part").sortWithinPartitions("part", "doc_id").write.parquet(str(scratch / "members"))
     code = [source.name for source in run.config.sources if source.resolved_kind == "code"]
-    found = repeats.find(texts, scratch / "members", scratch, run.config.repeats, code)
-    found.select(datasets.REPEATS.names).write.parquet(str(staging / "repeats"))
+    repeats.write(texts, scratch / "members", scratch, run.config.repeats, code, staging)
     shutil.rmtree(scratch)
 
 
@@ -272,11 +271,10 @@ def corpus(run: Run) -> None:
     chunks = _document_chunks(run, stage.fingerprint)
     missing = stage.begin(chunks)
     cuts = write_cuts(run, stage.staging()) if missing and run.config.repeats != Repeats() else None
-    passages = run.config.repeats.passages
     arguments = {
         "output": str(run.output),
         "cuts": cuts and str(cuts),
-        "border": passages and passages.border,
+        "repeats": run.config.repeats.model_dump(),
         "rehydrate": run.config.dedup.rehydrate,
     }
     for key in missing:
@@ -307,7 +305,7 @@ def write_cuts(run: Run, folder: Path) -> Path:
     read = run.spark.read
     found = read.parquet(*datasets.files(run.output, "repeats"))
     verdicts = read.parquet(*datasets.files(run.output, "verdicts"))
-    spans = repeats.cuts(found, verdicts, run.config.repeats).repartitionByRange("part")
+    spans = cutting.spans(found, verdicts, run.config.repeats).repartitionByRange("part")
     spans.sortWithinPartitions("part", "doc_id", "start").write.mode("overwrite").parquet(str(folder))
     return folder
 

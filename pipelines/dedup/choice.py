@@ -4,10 +4,16 @@
 being similar to something that was itself dropped, and no two documents that were found similar both stay.
 `transitive` (FineWeb, The Stack): of each cluster the first document stays, however unlike the others may be to it.
 
+In a hub not all pairs are known. Who would stay for want of a known pair is compared, on the spot, with those of its
+hubs that stay before it. So the greedy choice is that over all pairs of all buckets, although few of them are looked
+at.
+
 `dedup.choice_spark` makes the same choice of more pairs than fit into memory.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -15,7 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.dedup.bands import frozen
 from pipelines.dedup.components import smallest_of_component
+from pipelines.dedup.evidence import Evidence, Lists
+from pipelines.dedup.evidence import similarity as alike
+
+Ints = NDArray[np.int64]
+
+MOST_LEADERS = 1024  # of a hub that a document is compared with, as in `dedup.hubs`
 
 CHOSEN_SCHEMA = pa.schema(
     [
@@ -28,15 +41,33 @@ CHOSEN_SCHEMA = pa.schema(
 )
 
 
-def choose(nodes: pa.Table, pairs: pa.Table, transitive: bool = False) -> pa.Table:
+class HubMembers(NamedTuple):
+    """In which hubs n documents are, m times all together, and what they are compared by. Of copies only one is."""
+
+    starts: Ints  # [n + 1]
+    hubs: Ints  # [m]: those of document i are hubs[starts[i]:starts[i + 1]], numbered from 0
+    settled: NDArray[np.bool_]  # [n]: two settled documents were compared, or need not be
+    lists: Lists  # [n]
+    evidence: Evidence
+
+
+def no_hubs(n: int) -> HubMembers:
+    """The hubs of n documents that are in none."""
+    nothing = np.zeros(n, np.int64)
+    lists = Lists(frozen(np.empty(0, np.uint32)), nothing, nothing)
+    return HubMembers(np.zeros(n + 1, np.int64), nothing[:0], np.zeros(n, np.bool_), lists, Evidence("sketch", 1.0))
+
+
+def choose(nodes: pa.Table, pairs: pa.Table, transitive: bool = False, hubs: HubMembers | None = None) -> pa.Table:
     """Choose among the documents of `nodes`, n rows in keep order.
 
     `nodes`: doc_id: string, takes_part: bool (false: it neither stays nor stands for another). `pairs`: a, b,
-    similarity and kind as in pairs/, all of whose documents are in `nodes`. Returns n rows of `CHOSEN_SCHEMA`:
-    `duplicate_of` is the first document in keep order that stays and is similar (`transitive`: that stays of the
-    cluster), null where there is none; `similarity` is to that document, null where the two were not found similar;
-    `cluster` is the smallest doc_id of the connected component, of which documents that take no part are members too;
-    `stands_for` counts a staying document and those whose `duplicate_of` it is, and is 0 of all others.
+    similarity and kind as in pairs/, all of whose documents are in `nodes`; `hubs`: of the nodes, for the greedy
+    choice. Returns n rows of `CHOSEN_SCHEMA`: `duplicate_of` is the first document in keep order that stays and is
+    known to be similar (`transitive`: that stays of the cluster), null where there is none; `similarity` is to that
+    document, null where the two were not found similar; `cluster` is the smallest doc_id of the connected component, of
+    which documents that take no part are members too; `stands_for` counts a staying document and those whose
+    `duplicate_of` it is, and is 0 of all others.
     """
     ids = nodes["doc_id"].combine_chunks()
     is_near = pc.equal(pairs["kind"], "near").to_numpy()
@@ -46,11 +77,18 @@ def choose(nodes: pa.Table, pairs: pa.Table, transitive: bool = False) -> pa.Tab
     class_of[b[~is_near]] = a[~is_near]
     near = _adjacency(len(ids), a[is_near], b[is_near], pairs["similarity"].to_numpy()[is_near])
     takes_part = nodes["takes_part"].to_numpy()
-    cluster = smallest_of_component(ids, a, b)
     if transitive:
+        cluster = smallest_of_component(ids, a, b)
         original, how_similar = _first_of_cluster(class_of, *near, takes_part, cluster)
     else:
-        original, how_similar = _greedy(class_of, *near, takes_part)
+        starts, hub, settled, lists, evidence = hubs or no_hubs(len(ids))
+        values, begins, ends = lists
+        sketch, least = evidence.column == "sketch", evidence.least
+        original, how_similar, led_by = _greedy(
+            class_of, *near, takes_part, starts, hub, settled, values, begins, ends, sketch, least, MOST_LEADERS
+        )
+        led = np.flatnonzero(led_by >= 0)
+        cluster = smallest_of_component(ids, np.concatenate([a, led_by[led]]), np.concatenate([b, led]))
     dropped = original >= 0
     stands_for = (takes_part & ~dropped) + np.bincount(original[dropped], minlength=len(ids))
     return pa.table(
@@ -86,9 +124,27 @@ def _greedy(
     neighbours: NDArray[np.int64],
     similarity: NDArray[np.float64],
     takes_part: NDArray[np.bool_],
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Position of the first similar document that stays, or -1; and the similarity to it."""
+    starts: Ints,
+    hub: Ints,
+    settled: NDArray[np.bool_],
+    values: NDArray[np.uint32],
+    begins: Ints,
+    ends: Ints,
+    sketch: bool,
+    least: float,
+    most: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Position of the first similar document that stays, or -1; the similarity to it; and of a class, what it meets.
+
+    The last is the class of a document that stays and was found similar to it in a hub, -1 where none was.
+    """
     n = len(class_of)
+    count = hub.max() + 1 if len(hub) else 0
+    # Who stays of a hub, unsettled classes and settled ones apart, as linked lists of places in `hub`; whose they are.
+    head, tail = np.full((count, 2), -1, np.int64), np.full((count, 2), -1, np.int64)
+    after, owner = np.full(len(hub), -1, np.int64), np.empty(len(hub), np.int64)
+    seen = np.full(n, -1, np.int64)  # by class: the last document that was compared with it
+    led_by = np.full(n, -1, np.int64)
     original = np.full(n, -1, np.int64)
     how_similar = np.zeros(n, np.float64)
     staying = np.full(n, n, np.int64)  # by class: the document of it that stays, n where there is none (yet)
@@ -100,11 +156,32 @@ def _greedy(
         for k in range(indptr[own], indptr[own + 1]):
             if staying[neighbours[k]] < first:
                 first, closeness = staying[neighbours[k]], similarity[k]
+        for place in range(starts[own], starts[own + 1] if first == n else starts[own]):
+            owner[place] = own
+            for kind in range(1 if settled[own] else 2):
+                at, compared = head[hub[place], kind], 0
+                while at >= 0 and compared < most:
+                    other = owner[at]
+                    at = after[at]
+                    compared += 1
+                    if seen[other] == i or staying[other] > first:
+                        continue
+                    seen[other] = i
+                    close = alike(values, begins[other], ends[other], values, begins[own], ends[own], sketch, least)
+                    if close >= least:
+                        first, closeness, led_by[own] = staying[other], close, other
         if first < n:
             original[i], how_similar[i] = first, closeness
-        else:
-            staying[own] = i
-    return original, how_similar
+            continue
+        staying[own] = i
+        for place in range(starts[own], starts[own + 1]):
+            kind = 1 if settled[own] else 0
+            if head[hub[place], kind] < 0:
+                head[hub[place], kind] = place
+            else:
+                after[tail[hub[place], kind]] = place
+            tail[hub[place], kind] = place
+    return original, how_similar, led_by
 
 
 @numba.njit(cache=True, nogil=True)

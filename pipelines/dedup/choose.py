@@ -12,12 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from pipelines import datasets
 from pipelines.config import Dedup
 from pipelines.dedup import choice, choice_spark, freed
+from pipelines.dedup.evidence import Evidence
 from pipelines.dedup.places import Place, node
 
 
@@ -31,31 +32,41 @@ def duplicates(
     stands_for) of this run's documents, and, where there are earlier runs, (node, doc_id, index, place, cluster, kept,
     split). `folder` must last as long as the two are read.
     """
-    found = documents.sparkSession.read.parquet(*datasets.files(places[0].output, "pairs"))
+    spark = documents.sparkSession
+    found = spark.read.parquet(*datasets.files(places[0].output, "pairs"))
     pairs = found.select(node(F.col("index"), F.col("a")).alias("a"), "b", "similarity", "kind")
-    old = _old(found, places) if len(places) > 1 else None
+    old = _old(spark, places) if len(places) > 1 else None
     if old is not None:
         earlier = old.select(F.col("node").alias("doc_id"), F.lit(True).alias("takes_part"), "place")
         documents = documents.unionByName(earlier, allowMissingColumns=True)
         order = [F.coalesce("place", F.lit(len(places))), *order]
-    rounds = 0
+    if pairs.count() <= settings.in_memory_pairs and _hub_rows(places) <= settings.in_memory_documents:
+        return _named(_in_memory(documents, order, pairs, places, settings, folder), old), old
+    rounds, transitive = 0, settings.choice == "transitive"
     while True:
         rounds += 1
-        chosen = _chosen(documents, order, pairs, settings, folder / f"choice-{rounds}")
-        more = _freed(documents, chosen, pairs, places, settings, folder / f"freed-{rounds}")
+        limit, here = settings.in_memory_pairs, folder / f"choice-{rounds}"
+        chosen, _ = choice_spark.chosen(documents, order, pairs, limit, here, transitive)
+        more = _freed(documents, order, chosen, pairs, places, settings, folder / f"freed-{rounds}")
         if more is None:
             return _named(chosen, old), old
         pairs = pairs.unionByName(more)
 
 
-def _old(found: DataFrame, places: list[Place]) -> DataFrame:
-    """The documents of earlier runs that have a pair."""
+def _hub_rows(places: list[Place]) -> int:
+    return sum(pq.read_metadata(file).num_rows for file in datasets.files(places[0].output, "hubs"))
+
+
+def _old(spark: SparkSession, places: list[Place]) -> DataFrame:
+    """The documents of earlier runs that have a pair or lie in a hub."""
+    pairs, hubs = (spark.read.parquet(*datasets.files(places[0].output, name)) for name in ("pairs", "hubs"))
+    involved = pairs.select("index", F.col("a").alias("doc_id")).union(hubs.select("index", "doc_id"))
     frames = []
     for number, place in enumerate(places):
         if place.index is None:
             continue
-        wanted = found.where(F.col("index") == place.index).select(F.col("a").alias("doc_id")).distinct()
-        verdicts = found.sparkSession.read.parquet(*datasets.files(place.output, "verdicts"))
+        wanted = involved.where(F.col("index") == place.index).select("doc_id").distinct()
+        verdicts = spark.read.parquet(*datasets.files(place.output, "verdicts"))
         index = F.lit(place.index)
         frames.append(
             verdicts.join(wanted, "doc_id", how="left_semi").select(
@@ -71,36 +82,65 @@ def _old(found: DataFrame, places: list[Place]) -> DataFrame:
     return reduce(DataFrame.unionByName, frames)
 
 
-def _chosen(documents: DataFrame, order: list[Column], pairs: DataFrame, settings: Dedup, folder: Path) -> DataFrame:
-    """The choice, in the columns of `choice.CHOSEN_SCHEMA`: in this process, or in Spark's tasks."""
+def _in_memory(
+    documents: DataFrame, order: list[Column], pairs: DataFrame, places: list[Place], settings: Dedup, folder: Path
+) -> DataFrame:
+    """The choice, in the columns of `choice.CHOSEN_SCHEMA`, made in this process."""
     spark, transitive = documents.sparkSession, settings.choice == "transitive"
     folder.mkdir(parents=True, exist_ok=True)
-    if pairs.count() > settings.in_memory_pairs:
-        return choice_spark.chosen(documents, order, pairs, settings.in_memory_pairs, folder, transitive)[0]
     table = pairs.toArrow()
-    paired = pc.unique(pa.chunked_array([*table["a"].chunks, *table["b"].chunks], pa.string()))
-    pq.write_table(pa.table({"doc_id": paired}), folder / "paired.parquet")
-    nodes = documents.join(spark.read.parquet(str(folder / "paired.parquet")), "doc_id", how="left_semi")
+    ids = [*table["a"].chunks, *table["b"].chunks]
+    hubs = None
+    if not transitive and _hub_rows(places):
+        members = spark.read.parquet(*datasets.files(places[0].output, "hubs"))
+        name = node(F.col("index"), F.col("doc_id")).alias("first")
+        hubs = members.select("key", name, "settled").toArrow()
+        ids += hubs["first"].chunks
+    involved = pc.unique(pa.chunked_array(ids, pa.string()))
+    pq.write_table(pa.table({"doc_id": involved}), folder / "involved.parquet")
+    nodes = documents.join(spark.read.parquet(str(folder / "involved.parquet")), "doc_id", how="left_semi")
     # One sorted partition, rather than orderBy, which reads everything once more to find out its partitions' borders.
-    ordered = nodes.coalesce(1).sortWithinPartitions(*order, "doc_id").select("doc_id", "takes_part")
-    pq.write_table(choice.choose(ordered.toArrow(), table, transitive), folder / "chosen.parquet")
+    ordered = nodes.coalesce(1).sortWithinPartitions(*order, "doc_id").select("doc_id", "takes_part").toArrow()
+    chosen = choice.choose(ordered, table, transitive)
+    if hubs is not None and _any_freed(chosen, ordered, table, hubs):
+        evidence = Evidence(settings.verify, settings.threshold)
+        members_of = freed.members_of(ordered["doc_id"].combine_chunks(), hubs, places, evidence, folder)
+        chosen = choice.choose(ordered, table, hubs=members_of)
+    pq.write_table(chosen, folder / "chosen.parquet")
     return spark.read.parquet(str(folder / "chosen.parquet"))
 
 
+def _any_freed(chosen: pa.Table, nodes: pa.Table, pairs: pa.Table, hubs: pa.Table) -> bool:
+    """Whether a document stays that was not compared with all others of its hubs that may stay."""
+    staying = chosen.filter(pc.and_(nodes["takes_part"], pc.is_null(chosen["duplicate_of"])))["doc_id"]
+    # A hub knows a content by its first document, which rules may have dropped while a copy of it stays.
+    copies = pairs.filter(pc.equal(pairs["kind"], "exact"))
+    first = copies["a"].filter(pc.is_in(copies["b"], value_set=staying))
+    wanted = pa.chunked_array([*staying.chunks, *first.chunks], pa.string())
+    unsettled = hubs["first"].filter(pc.invert(hubs["settled"]))
+    return bool(pc.any(pc.is_in(unsettled, value_set=wanted)).as_py())
+
+
 def _freed(
-    documents: DataFrame, chosen: DataFrame, pairs: DataFrame, places: list[Place], settings: Dedup, folder: Path
+    documents: DataFrame,
+    order: list[Column],
+    chosen: DataFrame,
+    pairs: DataFrame,
+    places: list[Place],
+    settings: Dedup,
+    folder: Path,
 ) -> DataFrame | None:
     """The pairs that are found among documents freed from a hub, None where there are none."""
-    files = datasets.files(places[0].output, "hubs")
-    if settings.choice == "transitive" or not sum(pq.read_metadata(file).num_rows for file in files):
+    if settings.choice == "transitive" or not _hub_rows(places):
         return None
+    files = datasets.files(places[0].output, "hubs")
     folder.mkdir(parents=True, exist_ok=True)
     dropped = chosen.where(F.col("duplicate_of").isNotNull()).select("doc_id")
-    staying = documents.where("takes_part").select("doc_id").join(dropped, "doc_id", how="left_anti")
+    staying = documents.where("takes_part").join(dropped, "doc_id", how="left_anti")
     # A hub knows a content by its first document, which rules may have dropped while a copy of it stays.
-    first = pairs.where(F.col("kind") == "exact").select(F.col("b").alias("doc_id"), "a")
-    staying = staying.join(first, "doc_id", how="left").select(F.coalesce("a", "doc_id").alias("doc_id")).distinct()
-    return freed.pairs(documents.sparkSession.read.parquet(*files), staying, places, settings, folder)
+    first = pairs.where(F.col("kind") == "exact").select(F.col("b").alias("doc_id"), F.col("a").alias("first"))
+    staying = staying.join(first, "doc_id", how="left").withColumn("first", F.coalesce("first", "doc_id"))
+    return freed.pairs(documents.sparkSession.read.parquet(*files), staying, order, places, settings, folder)
 
 
 def _named(chosen: DataFrame, old: DataFrame | None) -> DataFrame:

@@ -1,9 +1,11 @@
-"""Documents freed from a hub: a rule dropped the leaders that they followed, so they stay without having been compared.
+"""Documents freed from a hub: what they followed does not stay, so they do, without having been compared with the rest.
 
-They are matched again, by the leader algorithm over those members of their hubs that stay, and the choice is made again
-with the pairs that this finds, until it finds none. Then no two documents that stay and meet in a bucket are similar,
-and each that does not stay is similar to one that stays before it; the greedy choice over all pairs of all buckets is
-the only set of which both hold. So the kept documents are those that comparing all with all would keep.
+It may have been dropped by a rule, or by a document that comes before it in the keep order. Where the choice is made in
+one process, such documents are compared on the spot (`dedup.choice`). Where it is made in Spark's tasks, those who stay
+of each such hub are compared afterwards, in the keep order, each with those that lead before it, and the choice is made
+again with the pairs that this finds, until it finds none. Then no two documents that stay and meet in a bucket are
+similar, and each that does not stay is similar to one that stays before it; the greedy choice over all pairs of all
+buckets is the only set of which both hold. So the kept documents are those that comparing all with all would keep.
 """
 
 from __future__ import annotations
@@ -12,60 +14,74 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from pipelines import datasets
 from pipelines.config import Dedup
-from pipelines.dedup import hubs, in_memory
-from pipelines.dedup.bands import fixed
+from pipelines.dedup import choice, hubs
 from pipelines.dedup.compared import frame
-from pipelines.dedup.evidence import Evidence
-from pipelines.dedup.places import Place, hexed, load, node
+from pipelines.dedup.evidence import Evidence, Lists
+from pipelines.dedup.places import Place, load, node
 
 PAIRS_SCHEMA = "a string, b string, similarity double, kind string"
 
 
 def pairs(
-    members: DataFrame, staying: DataFrame, places: list[Place], settings: Dedup, folder: Path
+    members: DataFrame, staying: DataFrame, order: list[Column], places: list[Place], settings: Dedup, folder: Path
 ) -> DataFrame | None:
     """More pairs, as in PAIRS_SCHEMA, of nodes as hex digits; None where there are none.
 
-    `members`: the rows of hubs/; `staying`: (doc_id) of all of this run that stay, for copies the first of their
-    content; those of earlier runs do. Works in `folder`, which must last as long as the result is read.
+    `members`: the rows of hubs/; `staying`: (doc_id, first: the first document of its content, and what the sort
+    columns `order` use) of all that stay. Works in `folder`, which must last as long as the result is read.
     """
     spark = staying.sparkSession
-    old = F.col("index").isNotNull()
-    nodes = members.select("key", node(F.col("index"), F.col("doc_id")).alias("doc_id"), "settled", old.alias("old"))
-    rows = nodes.where("old").unionByName(nodes.where(~F.col("old")).join(staying, "doc_id", how="left_semi"))
+    nodes = members.select("key", node(F.col("index"), F.col("doc_id")).alias("first"), "settled")
+    rows = nodes.join(staying.select("first"), "first", how="left_semi")
     opened = rows.where(~F.col("settled")).select("key").distinct()
-    waiting = (
-        rows.join(opened, "key", how="left_semi").select("key", F.unhex("doc_id").alias("id"), "settled").persist()
-    )
+    waiting = rows.join(opened, "key", how="left_semi").persist()
     evidence = Evidence(settings.verify, settings.threshold)
     count = waiting.count()
     if count == 0:
         return None
     if count <= settings.in_memory_documents:
-        found = _in_memory(spark, waiting.orderBy("key", "id").toArrow(), places, evidence, folder)
+        ranked = staying.join(waiting, "first", how="left_semi").coalesce(1).sortWithinPartitions(*order, "doc_id")
+        by_rank = pc.unique(ranked.select("first").toArrow()["first"])
+        found = spark.createDataFrame(_led(by_rank, waiting.toArrow(), places, evidence, folder))
     else:
-        found, _, _ = hubs.hub_pairs(waiting, frame(spark, places, "global", None), evidence, folder)
-    a, b = (F.lower(F.hex(side)).alias(side) for side in ("a", "b"))
-    named = found.select(a, b, "similarity", F.lit("near").alias("kind"))
-    named.write.mode("overwrite").parquet(str(folder / "freed"))
+        unranked = waiting.select("key", F.unhex("first").alias("id"), "settled")
+        led, _, _ = hubs.hub_pairs(unranked, frame(spark, places, "global", None), evidence, folder)
+        found = led.select(*(F.lower(F.hex(side)).alias(side) for side in ("a", "b")), "similarity")
+    found.withColumn("kind", F.lit("near")).write.mode("overwrite").parquet(str(folder / "freed"))
     waiting.unpersist()
     written = spark.read.schema(PAIRS_SCHEMA).parquet(str(folder / "freed"))
     return written if written.head(1) else None
 
 
-def _in_memory(
-    spark: SparkSession, waiting: pa.Table, places: list[Place], evidence: Evidence, folder: Path
-) -> DataFrame:
-    ids = fixed(waiting["id"].combine_chunks().cast(pa.binary()), np.uint8, 16)
-    different, position = np.unique(ids, axis=0, return_inverse=True)
-    lists = load(places, different, evidence.column, folder / "evidence").take(position.ravel())
-    names = position.ravel().astype(">i8").view(np.uint8).reshape(-1, 8)
-    settled = waiting["settled"].to_numpy()
-    (a, b, similarity), _, _ = in_memory.follow(waiting["key"].to_numpy(), names, settled, lists, evidence)
-    sides = [hexed(different[a]), hexed(different[b])]
-    table = pa.table([*sides, pa.array(similarity)], ["a", "b", "similarity"])
-    return spark.createDataFrame(table).select(F.unhex("a").alias("a"), F.unhex("b").alias("b"), "similarity")
+def _led(ids: pa.Array, rows: pa.Table, places: list[Place], evidence: Evidence, folder: Path) -> pa.Table:
+    """(a, b, similarity): each of the nodes `ids`, in keep order, that is similar to one before it that stays."""
+    nodes = pa.table({"doc_id": ids, "takes_part": np.ones(len(ids), np.bool_)})
+    members = members_of(ids, rows, places, evidence, folder)
+    chosen = choice.choose(nodes, datasets.PAIRS.empty_table(), hubs=members)
+    led = chosen.filter(pc.is_valid(chosen["duplicate_of"]))
+    return led.select(["duplicate_of", "doc_id", "similarity"]).rename_columns(["a", "b", "similarity"])
+
+
+def members_of(
+    ids: pa.Array, rows: pa.Table, places: list[Place], evidence: Evidence, folder: Path
+) -> choice.HubMembers:
+    """The hubs of the nodes `ids` (hex digits, all different), from rows (key, first: the node, settled)."""
+    position = pc.index_in(rows["first"], value_set=ids)
+    rows, at = rows.filter(position.is_valid()), position.drop_null().to_numpy()
+    hub = np.unique(rows["key"].to_numpy(), return_inverse=True)[1]
+    by_node = np.lexsort((hub, at))
+    settled = np.zeros(len(ids), np.bool_)
+    settled[at] = rows["settled"].to_numpy()
+    involved = np.unique(at)
+    nodes = np.frombuffer(bytes.fromhex("".join(ids.take(pa.array(involved)).to_pylist())), np.uint8).reshape(-1, 16)
+    found = load(places, nodes, evidence.column, folder / "evidence")
+    starts, ends = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
+    starts[involved], ends[involved] = found.starts, found.ends
+    borders = np.searchsorted(at[by_node], np.arange(len(ids) + 1))
+    return choice.HubMembers(borders, hub[by_node], settled, Lists(found.values, starts, ends), evidence)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from filters.fingerprints import mix
+from filters.segment import HASH_SEED
 from pipelines.dedup.bands import Batches, fixed
 
 OPEN_BYTES = 64_000_000
@@ -37,14 +39,14 @@ ROWS = pa.schema(
     ]
 )
 COUNTED_SCHEMA = "kind byte, key long, id binary, file long, at int, start long, end long, " + (
-    "count long, elsewhere binary, first boolean"
+    "count long, elsewhere binary, owners long"
 )
 COUNTED = pa.schema(
     [
         *(field for field in ROWS if field.name != "cluster"),
         ("count", pa.int64()),  # clusters that have the key
         ("elsewhere", pa.binary()),  # the first document of another cluster; null where there is none
-        ("first", pa.bool_()),  # whether this document's cluster is the first
+        ("owners", pa.int64()),  # hash of the set of documents that have the key
     ]
 )
 
@@ -93,29 +95,36 @@ def _starts(batch: pa.RecordBatch) -> NDArray[np.int64]:
     return np.flatnonzero(np.r_[True, (kinds[1:] != kinds[:-1]) | (keys[1:] != keys[:-1])])
 
 
-def _new_clusters(batch: pa.RecordBatch) -> NDArray[np.bool_]:
-    """Whether a row's cluster is another one than that of the row before; true for the first row."""
-    clusters = fixed(batch["cluster"], np.uint64, 2)
-    return np.r_[True, (clusters[1:] != clusters[:-1]).any(axis=1)]
+def _changes(column: pa.Array) -> NDArray[np.bool_]:
+    """Whether a row's 16 bytes are others than those of the row before; true for the first row."""
+    values = fixed(column, np.uint64, 2)
+    return np.r_[True, (values[1:] != values[:-1]).any(axis=1)]
+
+
+def _owners(batch: pa.RecordBatch, new: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """A hash of a row's document where it is new, else 0: their sum over a set of documents is the set's hash."""
+    ids = fixed(batch["id"], np.uint64, 2)
+    hashes: NDArray[np.uint64] = mix(mix(ids[:, 0] + HASH_SEED) + ids[:, 1])  # an id of zeros is not nothing
+    return np.where(new, hashes, np.uint64(0))
 
 
 def _count(batch: pa.RecordBatch, starts: NDArray[np.int64], least: dict[int, int]) -> pa.RecordBatch:
     """The rows of whole groups, which begin at `starts`, that have the count they need."""
-    new = _new_clusters(batch)
-    new[starts] = True
+    new, new_id = _changes(batch["cluster"]), _changes(batch["id"])
+    new[starts] = new_id[starts] = True
     counts = np.add.reduceat(new.astype(np.int64), starts)
+    owners = np.add.reduceat(_owners(batch, new_id), starts)
     sizes = np.diff(starts, append=batch.num_rows)
     group = np.repeat(np.arange(len(starts)), sizes)
     number = np.cumsum(new) - np.repeat(np.cumsum(counts) - counts, sizes)  # of the row's cluster, from 1
     second = np.flatnonzero(new & (number == 2))
     other = np.full(len(starts), -1)
     other[group[second]] = second
-    first = number == 1
-    elsewhere = np.where(first, other[group], starts[group])
+    elsewhere = np.where(number == 1, other[group], starts[group])
     needed = np.zeros(128, np.int64)
     needed[list(least)] = list(least.values())
     enough = counts >= needed[batch["kind"].to_numpy()[starts]]
-    return _result(batch, counts[group], elsewhere, batch["id"], first).filter(pa.array(enough[group]))
+    return _result(batch, counts[group], elsewhere, batch["id"], owners[group]).filter(pa.array(enough[group]))
 
 
 def _result(
@@ -123,12 +132,13 @@ def _result(
     counts: NDArray[np.int64],
     elsewhere: NDArray[np.int64],
     ids: pa.Array,
-    first: NDArray[np.bool_],
+    owners: NDArray[np.uint64],
 ) -> pa.RecordBatch:
     """The rows with what was counted; `elsewhere` are places in `ids`, -1 for none."""
-    kept = [batch[name] for name in COUNTED.names[: -len(("count", "elsewhere", "first"))]]
+    kept = [batch[name] for name in COUNTED.names[: -len(("count", "elsewhere", "owners"))]]
     others = ids.take(pa.array(elsewhere, mask=elsewhere < 0))
-    return pa.RecordBatch.from_arrays([*kept, pa.array(counts), others, pa.array(first)], schema=COUNTED)
+    told = [pa.array(counts), others, pa.array(owners.view(np.int64))]
+    return pa.RecordBatch.from_arrays([*kept, *told], schema=COUNTED)
 
 
 class _Open:
@@ -136,21 +146,23 @@ class _Open:
 
     def __init__(self, key: tuple[int, int], open_bytes: int) -> None:
         self.key = key
-        self.count = 0
+        self.count = self.owners = 0
         self.heads: list[bytes] = []  # the first document of the first cluster and of the second
-        self.cluster = self.first_cluster = b""
+        self.id = self.cluster = self.first_cluster = b""
         self.file = SpooledTemporaryFile(max_size=open_bytes)  # noqa: SIM115, closed by `close`
         self.writer = pa.ipc.new_stream(pa.PythonFile(self.file, "w"), ROWS)
 
     def add(self, rows: pa.RecordBatch) -> None:
-        new = _new_clusters(rows)
+        new, new_id = _changes(rows["cluster"]), _changes(rows["id"])
         new[0] = self.cluster != rows["cluster"][0].as_py()
+        new_id[0] = self.id != rows["id"][0].as_py()
         for row in np.flatnonzero(new)[: 2 - len(self.heads)].tolist():
             self.heads.append(rows["id"][row].as_py())
         if not self.cluster:
             self.first_cluster = rows["cluster"][0].as_py()
         self.count += int(new.sum())
-        self.cluster = rows["cluster"][rows.num_rows - 1].as_py()
+        self.owners = (self.owners + int(_owners(rows, new_id).sum())) % 2**64
+        self.id, self.cluster = (rows[name][rows.num_rows - 1].as_py() for name in ("id", "cluster"))
         self.writer.write_batch(rows.cast(ROWS))
 
     def close(self, least: dict[int, int]) -> Iterator[pa.RecordBatch]:
@@ -165,8 +177,8 @@ class _Open:
                 first = (fixed(rows["cluster"], np.uint8, 16) == np.frombuffer(self.first_cluster, np.uint8)).all(
                     axis=1
                 )
-                counts = np.full(rows.num_rows, self.count)
-                yield _result(rows, counts, np.where(first, 1, 0), ids, first)
+                counts, owners = np.full(rows.num_rows, self.count), np.full(rows.num_rows, self.owners, np.uint64)
+                yield _result(rows, counts, np.where(first, 1, 0), ids, owners)
 
 
 def hexed(column: str) -> Column:

@@ -1,7 +1,7 @@
 """Hubs: buckets with more documents than can be compared all with all.
 
 A hub is read once, in the order of doc_id, by the leader algorithm (`dedup.leaders`); what is left over is read again.
-So a hub of near-copies of ten templates has thirty leaders, and costs three pairs a document.
+So a hub of near-copies of ten templates has ten leaders, and costs a pair a document.
 
 Bands take turns: who was similar to a leader takes no part in later bands' hubs. Of two similar documents that meet in
 a hub, the pair is found, or one of them is similar to a leader, or one of them is left over in the end.

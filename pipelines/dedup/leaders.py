@@ -1,8 +1,8 @@
 """The leader algorithm on buckets (Hartigan, Clustering Algorithms, 1975, chapter 3).
 
-A document is compared with the leaders of its bucket so far, until it is similar to `COVER` of them, and becomes a
-leader itself where it is similar to fewer and there is room. What is similar to no leader and found no room is left
-over. A settled document needs no comparison with other settled ones: it leads from the start, or is left over.
+A document is compared with the leaders of its bucket so far, follows the first that it is similar to, and becomes a
+leader itself where there is none and there is room; otherwise it is left over. A settled document needs no comparison
+with other settled ones: it leads from the start, or is left over.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ from filters import minhash
 from pipelines.dedup.bands import frozen
 from pipelines.dedup.evidence import Evidence, Lists, similarity
 
-COVER = 3  # leaders per document: where rules drop one of them, another still stands for it
-
 Ints = NDArray[np.int64]
 Ids = NDArray[np.uint8]
 
 
 class Followed(NamedTuple):
-    """What became of some rows: m pairs of a row and a leader, and the rows that are left over."""
+    """What became of some rows: m of them follow a leader, and some are left over."""
 
     rows: Ints  # [m]
     leaders: Ids  # [m, width]
@@ -64,27 +62,28 @@ def _follow(
     least: float,
 ) -> tuple[Ints, Ids, NDArray[np.float64], Ints]:
     n = len(keys)
-    follower, leader = np.empty(n * COVER, np.int64), np.empty((n * COVER, ids.shape[1]), np.uint8)
-    close, left = np.empty(n * COVER, np.float64), np.empty(n, np.int64)
+    follower, leader = np.empty(n, np.int64), np.empty((n, ids.shape[1]), np.uint8)
+    close, left = np.empty(n, np.float64), np.empty(n, np.int64)
     pairs = over = 0
     for i in range(n):
         if state[2] == 0 or keys[i] != state[0]:
             state[0], state[1], state[2] = keys[i], 0, 1
-        found = 0
+        found = False
         for j in range(0 if settled[i] else state[1]):
             alike = similarity(values[j], 0, sizes[j], evidence, starts[i], ends[i], sketch, least)
             if alike >= least:
                 follower[pairs], leader[pairs], close[pairs] = i, ids[j], alike
                 pairs += 1
-                found += 1
-                if found == COVER:
-                    break
-        if found < COVER and state[1] < len(sizes):
+                found = True
+                break
+        if found:
+            continue
+        if state[1] < len(sizes):
             size = ends[i] - starts[i]
             values[state[1], :size] = evidence[starts[i] : ends[i]]
             sizes[state[1]], ids[state[1]] = size, own[i]
             state[1] += 1
-        elif found == 0:
+        else:
             left[over] = i
             over += 1
     return follower[:pairs], leader[:pairs], close[:pairs], left[:over]

@@ -24,7 +24,9 @@ class Units(Options):
     scope: Literal["corpus", "site"] = Field("corpus", description="counted in all documents, or within meta['group']")
     code: bool = Field(False, description="also in sources of the kind `code`")
     cut: Cut = Field(
-        "none", description="none: only counted; later: kept in the first document, by doc_id; all: cut everywhere"
+        "none",
+        description="none: only counted; later: stays in the first kept document that has it, by cluster (or doc_id); "
+        "all: cut everywhere",
     )
 
 
@@ -42,8 +44,10 @@ class Passages(Options):
 class Benchmark(Options):
     """A file of benchmark items."""
 
-    path: str = Field(description="JSON lines, plain or .gz; ~, ${VAR}, ${VAR:-default} are expanded")
-    fields: list[str] = Field(min_length=1, description="fields to look for, each for itself")
+    path: str = Field(description="JSON lines, plain, .gz or .zst; ~, ${VAR}, ${VAR:-default} are expanded")
+    fields: list[str] = Field(
+        min_length=1, description="fields to look for, each for itself; `a.b` is the field b of the object a"
+    )
 
 
 class Contamination(Options):

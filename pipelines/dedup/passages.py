@@ -7,7 +7,8 @@
    longer span that it is part of is the union of such n-grams. So the exact extension of all pairs of documents at once
    costs one shuffle of these hashes, linear in the candidates' words, with no pair to list and no fingerprint too
    common to follow.
-3. A document's n-grams that are repeated, merged where they touch, are its maximal spans.
+3. A document's repeated n-grams, merged where those of the same documents touch, are its spans: each is as long as
+   the same documents have it. Spans of different documents may overlap, by up to a word less than an n-gram.
 
 The texts of files that hold a candidate are read a second time for step 2: that is cheaper than to keep eight bytes for
 every word of the corpus.
@@ -35,7 +36,7 @@ from pipelines.dedup.groups import FINGERPRINT, PASSAGE, hexed
 from pipelines.dedup.options import Passages
 from pipelines.dedup.subjects import Subjects
 
-SPAN_SCHEMA = "id binary, at int, until int, start long, end long, count long, elsewhere binary, first boolean"
+SPAN_SCHEMA = "id binary, at int, until int, start long, end long, count long, elsewhere binary, owners long"
 SPANS = pa.schema(
     [
         ("id", pa.binary()),
@@ -45,7 +46,7 @@ SPANS = pa.schema(
         ("end", pa.int64()),
         ("count", pa.int64()),
         ("elsewhere", pa.binary()),
-        ("first", pa.bool_()),
+        ("owners", pa.int64()),  # hash of the set of documents that have it
     ]
 )
 
@@ -67,7 +68,7 @@ def fingerprints_of(taken: Subjects, settings: Passages, asked: NDArray[np.bool_
 
 
 def find(texts: DataFrame, shared: DataFrame, members: Path, scratch: Path, settings: Passages) -> DataFrame:
-    """The common passages, in the columns of `repeats.find`.
+    """The common passages, in the columns of `repeats.write`.
 
     `texts`: as `subjects.frame` makes them; `shared`: the fingerprints that two clusters or more have, as in COUNTED.
     """
@@ -76,8 +77,7 @@ def find(texts: DataFrame, shared: DataFrame, members: Path, scratch: Path, sett
     sorted_by_file.sortWithinPartitions("file", "id", "at").write.parquet(str(anchors))
     rows = texts.mapInArrow(_around(str(members), str(anchors), settings.words), groups.ROW_SCHEMA)
     counted = groups.counted(rows, {PASSAGE: 2})
-    # A document's first passages and its later ones are spans apart: `cut: later` is about the latter only.
-    ordered = counted.repartition("id").sortWithinPartitions("id", "first", "at")
+    ordered = counted.repartition("id").sortWithinPartitions("id", "owners", "at")
     merged = ordered.mapInArrow(merge(settings.words), SPAN_SCHEMA)
     return merged.select(
         hexed("id").alias("doc_id"),
@@ -86,7 +86,7 @@ def find(texts: DataFrame, shared: DataFrame, members: Path, scratch: Path, sett
         F.lit("passage").alias("kind"),
         "count",
         hexed("elsewhere").alias("elsewhere"),
-        "first",
+        F.col("owners").alias("key"),
         F.lit(None).cast("double").alias("share"),
     )
 
@@ -136,9 +136,9 @@ def _anchors_of(anchors: str) -> Places:
 
 
 def merge(words: int) -> Callable[[Batches], Batches]:
-    """For mapInArrow over repeated n-grams, as in COUNTED, sorted by (id, first, at): the spans they cover.
+    """For mapInArrow over repeated n-grams, as in COUNTED, sorted by (id, owners, at): the spans they cover.
 
-    N-grams that overlap or touch make one span; its count is their largest, its `elsewhere` their smallest.
+    N-grams of the same documents that overlap or touch make one span; they have the same count and `elsewhere`.
     """
 
     def emit(batches: Batches) -> Batches:
@@ -159,24 +159,12 @@ def merge(words: int) -> Callable[[Batches], Batches]:
 
 
 def _merge(spans: pa.RecordBatch) -> pa.RecordBatch:
-    ids, first = fixed(spans["id"], np.uint64, 2), spans["first"].to_numpy(zero_copy_only=False)
+    ids, owners = fixed(spans["id"], np.uint64, 2), spans["owners"].to_numpy()
     at, until = spans["at"].to_numpy(), spans["until"].to_numpy()
     # All n-grams are equally long, so the last one of a span reaches furthest.
-    apart = (ids[1:] != ids[:-1]).any(axis=1) | (first[1:] != first[:-1]) | (at[1:] > until[:-1])
-    starts = np.flatnonzero(np.r_[True, apart])
-    lasts = np.r_[starts[1:], spans.num_rows] - 1
-    # Two numbers that sort as the 16 bytes of an id do.
-    others = fixed(spans["elsewhere"], np.uint64, 2).view(">u8").astype(np.uint64)
-    group = np.repeat(np.arange(len(starts)), lasts - starts + 1)
-    order = np.lexsort((others[:, 1], others[:, 0], group))
-    columns = [
-        spans["id"].take(pa.array(starts)),
-        pa.array(at[starts]),
-        pa.array(until[lasts]),
-        spans["start"].take(pa.array(starts)),
-        spans["end"].take(pa.array(lasts)),
-        pa.array(np.maximum.reduceat(spans["count"].to_numpy(), starts)),
-        spans["elsewhere"].take(pa.array(order[starts])),
-        pa.array(first[starts]),
-    ]
+    apart = (ids[1:] != ids[:-1]).any(axis=1) | (owners[1:] != owners[:-1]) | (at[1:] > until[:-1])
+    firsts = np.flatnonzero(np.r_[True, apart])
+    lasts = np.r_[firsts[1:], spans.num_rows] - 1
+    ends = {"until", "end"}
+    columns = [spans[name].take(pa.array(lasts if name in ends else firsts)) for name in SPANS.names]
     return pa.RecordBatch.from_arrays(columns, schema=SPANS)

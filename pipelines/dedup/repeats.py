@@ -2,7 +2,7 @@
 
 One pass over the texts makes hashes of lines and paragraphs, fingerprints of passages and matches of benchmark
 n-grams; one shuffle of them counts the documents of each. Passages then look at the documents that share a fingerprint
-once more. No text is shuffled. What is found is a fact about texts: what is cut, `cuts` says.
+once more. No text is shuffled. What is found is a fact about texts: what is cut, `dedup.cutting` says.
 """
 
 from __future__ import annotations
@@ -13,44 +13,46 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from filters import fingerprints
-from filters.borders import Border, snap
-from filters.edits import Edit
-from pipelines.dedup import contamination, groups, passages, subjects
+from pipelines.dedup import benchmark_items, contamination, groups, passages, subjects
 from pipelines.dedup.bands import Batches
+from pipelines.dedup.benchmark_items import Items
 from pipelines.dedup.groups import FINGERPRINT, GRAM, LINE, PARAGRAPH, hexed
 from pipelines.dedup.options import Repeats, Units
 from pipelines.dedup.subjects import Subjects
 
-VERSION = 1
+VERSION = 2
 
 KIND_OF_UNITS = {LINE: "line", PARAGRAPH: "paragraph"}
 ALL = 1 << 40  # more line breaks than any text has
 
 
-def find(documents: DataFrame, members: Path, scratch: Path, settings: Repeats, code: list[str]) -> DataFrame:
-    """The rows of repeats/: (doc_id, start, end, kind, count, elsewhere, first, share), in no order.
+def write(documents: DataFrame, members: Path, scratch: Path, settings: Repeats, code: list[str], output: Path) -> None:
+    """Write repeats/ and, where there are benchmarks, benchmarks/ below `output`.
 
     documents   (doc_id, source, text, meta, part), no text null: as `corpus.documents` reads them
     members     Parquet dataset (part, doc_id, cluster), sorted by part: the documents that are compared
-    scratch     a directory that all workers see, for hashes; it must outlive the returned frame
+    scratch     a directory that all workers see, for hashes
     code        the sources whose kind is `code`
 
-    count       documents (clusters of them) that have the span; of a merged passage, its most frequent words'; of a
-                benchmark item, documents that it was found in
+    The rows of repeats/ are (doc_id, start, end, kind, count, elsewhere, key, share):
+
+    count       documents (clusters of them) that have the span; of a benchmark item, documents that it was found in
     elsewhere   the first document, by cluster and doc_id, of another cluster that has it; or the item's name
-    first       this document's cluster is the first that has it: `cut: later` spares the span
+    key         spans of one kind and key are in all of the same documents: of a line or paragraph the hash of it, of a
+                passage that of the set of documents that have it; null for benchmark items
     share       of a benchmark item's n-grams, those that the document has; null for other kinds
 
     Raises ConfigError where a benchmark cannot be read.
     """
     spark = documents.sparkSession
     texts = subjects.frame(documents)
-    items = contamination.read(settings.contamination) if settings.contamination else None
+    items = benchmark_items.read(settings.contamination) if settings.contamination else None
     told = spark.sparkContext.broadcast(items) if items else None
     emit = _hashes(str(members), settings, code, (lambda: told.value) if told else (lambda: None))
     least = {kind: units.documents for kind, units in _units(settings).items()} | {FINGERPRINT: 2, GRAM: 1}
@@ -64,7 +66,10 @@ def find(documents: DataFrame, members: Path, scratch: Path, settings: Repeats, 
     if items and settings.contamination:
         hits = counted.where(F.col("kind") == GRAM)
         found = found.unionByName(contamination.find(hits, items, settings.contamination))
-    return found
+        (output / "benchmarks").mkdir(parents=True)
+        table = contamination.coverage(hits, items, settings.contamination)
+        pq.write_table(table, output / "benchmarks" / "items.parquet")
+    found.write.parquet(str(output / "repeats"))
 
 
 def _units(settings: Repeats) -> dict[int, Units]:
@@ -82,13 +87,13 @@ def _of_units(counted: DataFrame) -> DataFrame:
         kinds[F.col("kind").cast("int")].alias("kind"),
         "count",
         hexed("elsewhere").alias("elsewhere"),
-        "first",
+        "key",
         F.lit(None).cast("double").alias("share"),
     )
 
 
 def _hashes(
-    members: str, settings: Repeats, code: list[str], items: Callable[[], contamination.Items | None]
+    members: str, settings: Repeats, code: list[str], items: Callable[[], Items | None]
 ) -> Callable[[Batches], Batches]:
     """For mapInArrow over `subjects.frame`: everything that is counted, as rows in ROWS."""
 
@@ -102,9 +107,7 @@ def _hashes(
     return emit
 
 
-def _of_batch(
-    taken: Subjects, settings: Repeats, code: list[str], items: contamination.Items | None
-) -> Iterator[pa.RecordBatch]:
+def _of_batch(taken: Subjects, settings: Repeats, code: list[str], items: Items | None) -> Iterator[pa.RecordBatch]:
     is_code = np.isin(np.array(taken.sources.to_pylist(), object), code)
     for kind, units in _units(settings).items():
         yield units_of(taken, kind, units, np.full(len(is_code), units.code) | ~is_code)
@@ -132,36 +135,5 @@ def found_by(settings: Repeats) -> dict[str, Any]:
     """What of the settings decides what is found, benchmarks by their content; the rest decides what is cut."""
     only_later = {"lines": {"cut"}, "paragraphs": {"cut"}, "passages": {"cut", "border"}}
     chosen = settings.model_dump(exclude={**only_later, "contamination": {"benchmarks", "action", "share"}})
-    files = contamination.prints(settings.contamination) if settings.contamination else []
+    files = benchmark_items.prints(settings.contamination) if settings.contamination else []
     return {**chosen, "benchmarks": files}
-
-
-def cuts(repeats: DataFrame, verdicts: DataFrame, settings: Repeats) -> DataFrame:
-    """(part, doc_id, start, end, reason) of the spans to cut from the kept documents; reason: the kind.
-
-    `repeats`: as `find` returns; `verdicts`: (doc_id, part, kept).
-    """
-    asked = {"line": settings.lines, "paragraph": settings.paragraphs, "passage": settings.passages}
-    cut = F.lit(False)
-    for kind, options in asked.items():
-        if options is not None and options.cut != "none":
-            spared = F.col("first") & F.lit(options.cut == "later")
-            cut = cut | ((F.col("kind") == kind) & ~spared)
-    if settings.contamination and settings.contamination.action == "cut":
-        cut = cut | ((F.col("kind") == "contamination") & (F.col("share") >= settings.contamination.share))
-    kept = verdicts.where("kept").select("doc_id", "part")
-    spans = repeats.where(cut).select("doc_id", "start", "end", F.col("kind").alias("reason"))
-    return spans.join(kept, "doc_id", how="inner").select("part", "doc_id", "start", "end", "reason")
-
-
-def edits(text: str, spans: list[Edit], border: Border) -> list[Edit]:
-    """Spans of `cuts` as edits of their text, in order: passages shrunk to whole sentences or lines."""
-    data = text.encode()
-    found = []
-    for span in spans:
-        start, end = span.start, span.end
-        if span.reason == "passage":
-            start, end = snap(data, np.array([start]), np.array([end]), border)[0].tolist()
-        if start < end:
-            found.append(Edit(start, end, span.reason))
-    return sorted(found, key=lambda edit: (edit.start, edit.end, edit.reason))

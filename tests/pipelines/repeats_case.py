@@ -49,8 +49,14 @@ def find(spark, folder: Path, docs: list[Doc], settings, files: int = 2, code=()
         ]
     pq.write_table(pa.Table.from_pylist(members), folder / "members.parquet")
     documents = corpus.documents(spark, datasets.files(folder, "documents"))
-    found = repeats.find(documents, folder / "members.parquet", folder / "scratch", settings, list(code))
-    return sorted((row.asDict() for row in found.collect()), key=lambda row: tuple(map(str, row.values())))
+    repeats.write(documents, folder / "members.parquet", folder / "scratch", settings, list(code), folder)
+    rows = datasets.scan(folder, "repeats").select(datasets.REPEATS.names).to_pylist()
+    return sorted(rows, key=lambda row: tuple(map(str, row.values())))
+
+
+def paired(keys, units) -> None:
+    """Check that two keys are equal just where what they stand for is."""
+    assert len(set(zip(keys, units))) == len(set(keys)) == len(set(units))
 
 
 def folded_words(text: str) -> list[tuple[str, int, int]]:

@@ -1,6 +1,7 @@
 """Benchmark items planted into texts: whole, cut, paraphrased, common; and real ones into real texts."""
 
 import gzip
+import itertools
 import json
 import random
 import re
@@ -8,12 +9,15 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from repeats_case import Doc, find, folded_words
 
+from filters import fingerprints
 from filters.batch import TextBatch
-from pipelines.dedup import contamination
+from pipelines import datasets
+from pipelines.dedup import benchmark_items, contamination, groups
 from pipelines.dedup.options import Benchmark, Contamination, Repeats
 from pipelines.errors import ConfigError
 
@@ -55,7 +59,7 @@ def test_planted_items_are_found_with_their_share_and_span(spark, tmp_path):
     docs = [Doc(n, f"{prose(n)}\n{planted.get(n, '')} {prose(n + 100)} éé") for n in range(12)]
     found = {}
     for row in find(spark, tmp_path / "run", docs, settings_of(benchmark)):
-        assert (row["kind"], row["count"], row["first"]) == ("contamination", 1, False)
+        assert (row["kind"], row["count"], row["key"]) == ("contamination", 1, None)
         number = next(doc.number for doc in docs if doc.id == row["doc_id"])
         text = docs[number].text.encode()[row["start"] : row["end"]].decode()
         found.setdefault(number, []).append((row["elsewhere"].split(":")[1], row["share"], text))
@@ -69,6 +73,11 @@ def test_planted_items_are_found_with_their_share_and_span(spark, tmp_path):
         10: [("7", round((2 + 8) / 28, 4), part) for part in sorted(far.split(" " + prose("gap", 50) + " "),
                                                                     key=far.index)],
     }  # fmt: skip
+    assert datasets.scan(tmp_path / "run", "benchmarks").to_pylist() == [
+        {"item": f"items.jsonl:{line}:question", "grams": grams, "seen": seen, "common": 0}
+        for line, grams, seen in [(1, 28, 28), (2, 14, 1), (3, 1, 1), (4, 1, 1), (5, 1, 1), (6, 0, 0), (7, 28, 10),
+                                  (8, 48, 35)]
+    ]  # fmt: skip
 
 
 @pytest.mark.spark
@@ -80,6 +89,8 @@ def test_common_grams_are_no_evidence_but_belong_to_the_item(spark, tmp_path):
     assert [(row["doc_id"], row["elsewhere"], row["share"], row["start"]) for row in rows] == [
         (docs[6].id, "items.jsonl:1:question", 1.0, 0)
     ]
+    coverage = [tuple(row.values())[1:] for row in datasets.scan(tmp_path / "run", "benchmarks").to_pylist()]
+    assert coverage == [(28, 28, 8), (8, 8, 8), (188, 0, 0), (8, 8, 8)]
     copies = [doc._replace(cluster=0) for doc in docs[:6]] + docs[6:]  # copies of one document count once
     names = {row["elsewhere"] for row in find(spark, tmp_path / "copies", copies, settings_of(benchmark, common=5))}
     assert names == {"items.jsonl:1:question", "items.jsonl:1:name", "items.jsonl:2:name"}
@@ -92,7 +103,7 @@ def test_real_items_in_real_texts(spark, tmp_path, data):
         Benchmark(path=str(data / "benchmarks" / "gsm8k-test.jsonl"), fields=["question"]),
         Benchmark(path=str(data / "benchmarks" / "humaneval.jsonl.gz"), fields=["prompt", "canonical_solution"]),
     ]
-    items = [item for benchmark in benchmarks for item in contamination.parts(benchmark)]
+    items = [item for benchmark in benchmarks for item in benchmark_items.parts_of(benchmark)]
     generator = random.Random(1)
     planted = generator.sample([item for item in items if len(folded_words(item[1])) >= 8], 120)
     with gzip.open(data / "web" / "gold.jsonl.gz", "rt", encoding="utf-8") as pages:
@@ -136,6 +147,71 @@ def paraphrased(text):
     return re.sub(r"\w+", lambda word: "rather" if next(count) % 5 == 0 else word[0], text)
 
 
+run = st.tuples(st.integers(0, 40), st.integers(0, 2), st.integers(1, 12))
+
+
+@given(
+    st.lists(st.lists(run, max_size=5), min_size=1, max_size=5), st.lists(st.integers(0, 99), max_size=5),
+    st.integers(0, 4), st.integers(0, 3),
+)  # fmt: skip
+def test_spans_are_those_of_plain_sets_wherever_batches_are_cut(texts, cuts, gap, common):
+    """Items are windows of one sequence of words; hits are counted as if by a corpus."""
+    sequence = [f"w{i}" for i in range(52)]
+    names, words = ["a", "b", "c"], 3
+    of_item = {"a": sequence[:30], "b": sequence[20:50], "c": sequence[:3] * 3}
+    wanted = benchmark_items.items([(name, " ".join(of_item[name])) for name in names], words, words)
+    grams_of = {
+        name: {tuple(of_item[name][at : at + words]) for at in range(len(of_item[name]) - words + 1)} for name in names
+    }
+    documents = [
+        [word for first, own, length in runs for word in ["own"] * own + sequence[first : first + length]]
+        for runs in texts
+    ]
+    batch = TextBatch(pa.array([" ".join(document) for document in documents], pa.large_string()))
+    (index,) = wanted.indexes
+    found = fingerprints.find(batch.words, index)
+    rows = []
+    expected = []
+    for number, document in enumerate(documents):
+        id = bytes(15) + bytes([number])
+        first = batch.words.offsets[number]
+        starts = batch.words.starts[first:] - batch.offsets[number]
+        ends = starts + batch.words.lengths[first:]
+        mine = slice(found.offsets[number], found.offsets[number + 1])
+        count_of = {}
+        for at, key in zip(found.at[mine].tolist(), found.hashes[mine].tolist()):
+            count = count_of[tuple(document[at : at + words])] = int(key) % 5
+            rows.append({"kind": 0, "key": key, "id": id, "file": 0, "at": at, "start": starts[at],
+                         "end": ends[at + words - 1], "count": count, "elsewhere": None, "owners": 0})  # fmt: skip
+        windows = [tuple(document[at : at + words]) for at in range(len(document) - words + 1)]
+        for name in names:
+            places = [at for at, gram in enumerate(windows) if gram in grams_of[name]]
+            if not any(count_of[windows[at]] <= common for at in places):
+                continue
+            share = round(len({windows[at] for at in places}) / len(grams_of[name]), 4)
+            edges = [i for i in range(1, len(places)) if places[i] - places[i - 1] - words > gap]
+            for begin, end in itertools.pairwise([0, *edges, len(places)]):
+                span = (int(starts[places[begin]]), int(ends[places[end - 1] + words - 1]))
+                expected.append((id, name, *span, share, begin == 0))
+    edges = sorted({0, len(rows), *(cut % (len(rows) + 1) for cut in cuts)})
+    batches = [pa.RecordBatch.from_pylist(rows[a:b], schema=groups.COUNTED) for a, b in itertools.pairwise(edges)]
+    settings = Contamination(benchmarks=[Benchmark(path="x", fields=["y"])], words=13, gap=gap, common=max(common, 1))
+    settings = settings.model_copy(update={"common": common})
+    emitted = contamination.spans(lambda: wanted, settings)(iter(batches))
+    assert [tuple(row.values()) for batch in emitted for row in batch.to_pylist()] == expected
+
+
+def test_an_item_that_a_document_repeats_without_end_takes_no_more_memory(monkeypatch):
+    monkeypatch.setattr(contamination, "MAX_SPANS", 3)
+    wanted = benchmark_items.items([("a", "one two three")], 3, 3)
+    rows = [{"kind": 0, "key": 0, "id": bytes(16), "file": 0, "at": at, "start": at, "end": at + 3, "count": 1,
+             "elsewhere": None, "owners": 0} for at in range(0, 1000, 100)]  # fmt: skip
+    batches = [pa.RecordBatch.from_pylist([row], schema=groups.COUNTED) for row in rows]
+    settings = Contamination(benchmarks=[Benchmark(path="x", fields=["y"])])
+    found = [row for batch in contamination.spans(lambda: wanted, settings)(iter(batches)) for row in batch.to_pylist()]
+    assert [(row["start"], row["end"]) for row in found] == [(0, 3), (100, 103), (200, 903)]
+
+
 fields = st.lists(st.lists(st.sampled_from("abcdef"), max_size=9).map(" ".join), max_size=6)
 
 
@@ -143,7 +219,7 @@ fields = st.lists(st.lists(st.sampled_from("abcdef"), max_size=9).map(" ".join),
 def test_items_know_their_grams(texts, words, shortest):
     shortest = min(words, shortest)
     names = [f"item{i}" for i in range(len(texts))]
-    wanted = contamination.items(names, texts, words, shortest)
+    wanted = benchmark_items.items(zip(names, texts), words, shortest)
     hashes = TextBatch(pa.array(texts, pa.large_string())).words
     for item, text in enumerate(texts):
         mine = text.split()
@@ -162,21 +238,54 @@ def test_items_know_their_grams(texts, words, shortest):
 def test_benchmarks_that_cannot_be_read_say_where(tmp_path):
     path = tmp_path / "items.jsonl"
     path.write_text('{"a": ["one", "two"], "b": 3}\n\nnonsense\n')
-    parts = contamination.parts(Benchmark(path=str(path), fields=["a", "b"]))
+    parts = benchmark_items.parts_of(Benchmark(path=str(path), fields=["a", "b"]))
     assert [next(parts), next(parts)] == [("items.jsonl:1:a", "one\ntwo"), ("items.jsonl:1:b", "3")]
     with pytest.raises(ConfigError, match=r"items.jsonl, line 3: no JSON"):
         next(parts)
+    for path_of_fields in ("c", "a.b", "b.c"):
+        with pytest.raises(ConfigError, match=rf"items.jsonl, line 1: no field '{path_of_fields}'"):
+            list(benchmark_items.parts_of(Benchmark(path=str(path), fields=[path_of_fields])))
     with pytest.raises(ConfigError, match=r"items.jsonl, line 1: no field 'c'"):
-        list(contamination.parts(Benchmark(path=str(path), fields=["c"])))
+        list(benchmark_items.parts_of(Benchmark(path=str(path), fields=["c"])))
     with pytest.raises(ConfigError, match="absent"):
-        list(contamination.parts(Benchmark(path=str(tmp_path / "absent.jsonl"), fields=["a"])))
+        list(benchmark_items.parts_of(Benchmark(path=str(tmp_path / "absent.jsonl"), fields=["a"])))
     broken = tmp_path / "broken.jsonl.gz"
-    broken.write_bytes(gzip.compress(b'{"a": "x"}\n' * 99)[:30])
-    with pytest.raises(ConfigError, match="broken"):
-        list(contamination.parts(Benchmark(path=str(broken), fields=["a"])))
+    for compress in (gzip.compress, zstandard.compress):
+        broken.write_bytes(compress(b'{"a": "x"}\n' * 9999)[:-9])
+        with pytest.raises(ConfigError, match=r"broken\.jsonl\.gz: "):
+            list(benchmark_items.parts_of(Benchmark(path=str(broken), fields=["a"])))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "items.jsonl").write_text('{"a": "x"}\n')
     path.write_text('{"a": "x"}\n')
     both = [Benchmark(path=str(p), fields=["a"]) for p in (path, tmp_path / "other" / "items.jsonl")]
     with pytest.raises(ConfigError, match=r"two items are named 'items\.jsonl:1:a'"):
-        contamination.read(Contamination(benchmarks=both))
+        benchmark_items.read(Contamination(benchmarks=both))
+
+
+def test_benchmarks_may_be_packed_and_nested(tmp_path):
+    lines = b'{"a": {"b": ["one", {"c": 1}]}, "a.b": "two"}\n{"a": {"b": "three\\ud800"}}'
+    for name, packed in (
+        ("x.jsonl", lines),
+        ("x.jsonl.gz", gzip.compress(lines[:50]) + gzip.compress(lines[50:])),
+        ("x.jsonl.zst", zstandard.compress(lines[:50]) + zstandard.compress(lines[50:])),
+    ):
+        (tmp_path / name).write_bytes(packed)
+        parts = benchmark_items.parts_of(Benchmark(path=str(tmp_path / name), fields=["a.b"]))
+        assert list(parts) == [(f"{name}:1:a.b", "two"), (f"{name}:2:a.b", "three?")]
+    (tmp_path / "deep.jsonl").write_bytes(b'{"a": {"b": ["one", {"c": 1}]}}')
+    (part,) = benchmark_items.parts_of(Benchmark(path=str(tmp_path / "deep.jsonl"), fields=["a.b"]))
+    assert part[1] == 'one\n{"c": 1}'
+
+
+def test_items_are_read_in_pieces_and_bounded(monkeypatch):
+    parts = [(f"item{i}", " ".join(f"w{i % 7}{j}" for j in range(i % 20))) for i in range(50)]
+    whole = benchmark_items.items(parts, 13, 8)
+    monkeypatch.setattr(benchmark_items, "CHUNK_BYTES", 100)
+    pieces = benchmark_items.items(parts, 13, 8)
+    assert whole.names == pieces.names == [name for name, _ in parts]
+    for name in ("firsts", "totals", "starts", "items"):
+        assert getattr(whole, name).tolist() == getattr(pieces, name).tolist()
+    assert whole.count(np.array([0, 3], np.int64)).sum() == whole.starts[1] + whole.starts[4] - whole.starts[3]
+    monkeypatch.setattr(benchmark_items, "MAX_BYTES", 1_000)
+    with pytest.raises(ConfigError, match=r"more than 1,000 bytes"):
+        benchmark_items.items(parts, 13, 8)

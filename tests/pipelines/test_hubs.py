@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pipelines.dedup.bands import binary
 from pipelines.dedup.evidence import Evidence
 from pipelines.dedup.hubs import leaders
-from pipelines.dedup.leaders import COVER
 
 SIZE = 128
 
@@ -39,9 +38,9 @@ def by_definition(rows, room, least, mode):
         if own_key != key:
             key, led = own_key, []
         compared = [] if settled else led
-        found = [(i, s) for i, other in compared if (s := similarity(other, letters, mode)) >= least][:COVER]
+        found = [(i, s) for i, other in compared if (s := similarity(other, letters, mode)) >= least][:1]
         pairs |= {(key, i, own, s) for i, s in found}
-        if len(found) < COVER and len(led) < room:
+        if not found and len(led) < room:
             led.append((own, letters))
         elif not found:
             left.append((key, own))
