@@ -95,7 +95,7 @@ VERDICTS = pa.schema(
         ("doc_id", pa.string()),
         ("source", pa.string()),
         ("failed_rules", pa.list_(pa.string())),  # all of them, SET.RULE, sorted
-        ("duplicate_of", pa.string()),  # the first document, in keep order, that stays and is similar; or null
+        ("duplicate_of", pa.string()),  # the first document, in keep order, that stays and is known to be similar
         ("similarity", pa.float64()),  # to duplicate_of
         ("duplicate_in", pa.string()),  # the earlier run that holds duplicate_of; null: this one
         ("stays", pa.bool_()),  # takes part in the choice among duplicates, and stays there

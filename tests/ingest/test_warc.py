@@ -225,7 +225,8 @@ def test_damage_in_one_member_reaches_no_other(tmp_path: Path, damaged: bytes):
     parts = members(PAGES)
     result = read_all("warc", write(tmp_path, *parts[:2], damaged, *parts[3:]))
     found = [text[:6] for text in texts(result)]
-    assert [title for title in found if title != "Page 2"] == ["Page 0", "Page 1", "Page 3", "Page 4"]
+    others = ["Page 0", "Page 1", "Page 3", "Page 4"]
+    assert [title for title in found if title in others] == others  # the third may lose its title
     assert len(result) >= 5
 
 
