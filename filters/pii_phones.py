@@ -93,7 +93,10 @@ def _international(text: bytes) -> Iterator[Span]:
         for end in reversed(ends):
             digits = re.sub(rb"\D", b"", _TRUNK_ZERO.sub(b"", match[0][:end])).decode()
             if is_international(digits):
-                yield match.start(), match.start() + end
+                found = match[0][:end]
+                # A parenthesis that opens before the number and does not close in it is not the number's.
+                opens = found.startswith(b"(") and found.count(b"(") > found.count(b")")
+                yield match.start() + opens, match.start() + end
                 break
 
 

@@ -48,7 +48,8 @@ def urls(lists) -> Urls:
 def canonical(host: str) -> str:
     host = re.sub("[。．｡]", ".", unquote(host)).lower().strip().rstrip(".")
     try:
-        return ipaddress.IPv6Address(host.strip("[]")).compressed
+        if host.startswith("["):  # without, it is no address in a URL
+            return ipaddress.IPv6Address(host.strip("[]")).compressed
     except ValueError:
         pass
     try:
