@@ -181,7 +181,7 @@ def _sketch(batch: TextBatch, ngram: int) -> tuple[pa.Array, pa.Array, pa.Array]
     offsets = lists.offsets.to_numpy()
     values = pa.py_buffer(np.ascontiguousarray(lists.values.to_numpy()))
     sketches = pa.Array.from_buffers(pa.binary(), len(lists), [None, pa.py_buffer(offsets * 4), values])
-    signatures = binary(minhash.signatures(batch, n=ngram).view(np.uint8).reshape(len(batch), -1))
+    signatures = binary(minhash.signatures(batch, n=ngram).view(np.uint8))
     sizes = np.diff(offsets).astype(np.int64)
     return pc.if_else(pa.array(sizes > 0), signatures, None), sketches, pa.array(sizes)
 

@@ -25,10 +25,11 @@ from pipelines.dedup.bands import frozen
 from pipelines.dedup.components import smallest_of_component
 from pipelines.dedup.evidence import Evidence, Lists
 from pipelines.dedup.evidence import similarity as alike
+from pipelines.dedup.hubs import PASSES, ROOM
 
 Ints = NDArray[np.int64]
 
-MOST_LEADERS = 1024  # of a hub that a document is compared with, as in `dedup.hubs`
+MOST_LEADERS = PASSES * ROOM  # of a hub that a document is compared with: no more than in matching
 
 CHOSEN_SCHEMA = pa.schema(
     [

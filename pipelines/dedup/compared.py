@@ -18,7 +18,7 @@ def frame(spark: SparkSession, places: list[Place], scope: str, passing: DataFra
     """(id: node of 16 bytes, doc_id, index, scope, content_hash, signature, sketch) of all that are compared.
 
     `places`: this run's, and those of earlier runs; `scope`: as in the config; `passing`: (doc_id) of this run, None
-    for all that have text. Only these columns that are asked for are read from files.
+    for all that have text.
     """
     frames = [
         _of_place(spark, place, scope, passing if place.index is None else _staying(spark, place)) for place in places

@@ -1,7 +1,7 @@
 """Match in one process: the pairs of `dedup.match`, found by NumPy and Numba in arrays of all documents.
 
 A document costs 8 bytes a band and some 100 besides. The sketches of candidates are written to a file and mapped from
-it. Spark, which moves every document through a shuffle once per band, needs ten times as long for what fits here.
+it. Spark moves every document through a shuffle once per band, which takes far longer for what fits here.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def write_pairs(
 def read(places: list[Place], eligible: pa.Table | None, settings: Dedup) -> Documents:
     """The documents that are compared."""
     wanted = None if eligible is None else eligible["id"].combine_chunks().cast(pa.binary())
-    parts: list[list[NDArray[Any]]] = []
+    parts = [_no_documents(settings.bands)]  # a run may have none with a text
     for number, place in enumerate(places):
         for nodes, batch in place.batches(["content_hash", "signature"]):
             scope = np.zeros(len(nodes), np.int64)
@@ -100,6 +100,12 @@ def read(places: list[Place], eligible: pa.Table | None, settings: Dedup) -> Doc
     high, low = columns[0].view(">u8").astype(np.uint64).T
     order = np.lexsort((low, high, columns[2] == 0))
     return Documents(*(column[order] for column in columns))
+
+
+def _no_documents(bands: int) -> list[NDArray[Any]]:
+    """The columns of `Documents` without a row."""
+    ids, one = np.empty((0, 16), np.uint8), np.empty(0, np.int64)
+    return [ids, ids, one.astype(np.int16), one, np.empty((0, 2), np.uint64), np.empty((0, bands), np.int64), one > 0]
 
 
 def heads(documents: Documents) -> Ints:
@@ -180,7 +186,7 @@ def verify(
         return evidence.similarities(*sides)
 
     parts = [slice(at, at + 100_000) for at in range(0, len(left), 100_000)]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         found = np.concatenate([np.empty(0), *threads.map(similarities, parts)])
     similar = found >= evidence.least
     return left[similar], right[similar], found[similar]

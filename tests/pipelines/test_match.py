@@ -55,7 +55,7 @@ def match(spark, table, partitions, folder, **settings):
     """The pairs as sorted tuples, and what `write_pairs` says: of Spark's tasks and of one process, which are equal."""
     (folder / "sketches").mkdir(parents=True)
     for i in range(partitions):
-        part = table.take(list(range(i, len(table), partitions)))
+        part = table.take(pa.array(range(i, len(table), partitions), pa.int64()))
         pq.write_table(part, folder / "sketches" / f"{i}.parquet")
     places, found = [Place(None, folder)], []
     for name in ("tasks", "process"):
@@ -197,3 +197,7 @@ def test_the_signature_is_datasketch_s():
     for i in range(len(hashes) - 4):
         theirs.update(hashes[i : i + 5].astype("<u8").tobytes())
     assert ours.tolist() == theirs.hashvalues.tolist()
+
+
+def test_a_run_without_a_text_has_no_pairs(spark, tmp_path):
+    assert match(spark, sketches_of([], []), 1, tmp_path) == ([], {"hubs": 0, "passes": 0, "left_over": 0})
