@@ -14,6 +14,7 @@ _REMOVED = frozenset(map(chr, {*_CONTROLS, *_NONCHARACTERS, 0xFEFF}))
 
 _ODD = np.zeros(0x110000, np.bool_)  # the characters that any step before NFC touches
 _ODD[[*map(ord, {*_REMOVED, *_BREAKS, *_SPACES})]] = True
+_ODD_ASCII = bytes(code for code in range(0x80) if _ODD[code])
 _BLOCK = 1 << 16  # characters looked at in one go: small enough for the cache
 
 _NARROW_SPACE = re.compile("(?<![\u1800-\u18aa])\u202f")
@@ -59,6 +60,8 @@ def normalize_code(text: str) -> str:
 
     Anything else may be meant: tabs in a Makefile, a form feed in Emacs Lisp, a no-break space in a string literal.
     """
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -84,6 +87,8 @@ def _plain_space(text: str) -> str:
 
 
 def _odd_characters(text: str) -> set[str]:
+    if text.isascii() and len(text.encode().translate(None, _ODD_ASCII)) == len(text):
+        return set()
     found: set[str] = set()
     for start in range(0, len(text), _BLOCK):
         codes = np.frombuffer(text[start : start + _BLOCK].encode("utf-32-le"), np.uint32)

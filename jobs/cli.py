@@ -105,6 +105,14 @@ def sample(
         print("\n\n".join(f"{row['doc_id']}  {row['uri']}\n{row['text']}" for row in rows))
 
 
+@app.command("warm-up")
+def warm_up_command() -> None:
+    """Compile the kernels and archive Spark's classes, once after installation: what starts Spark starts sooner."""
+    from jobs.warm_up import warm_up
+
+    print(warm_up())
+
+
 @pretrain_app.command("run")
 def pretrain_run(
     config: Annotated[Path, typer.Option("--config", help="the run's YAML page")],

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from filters import content, edits, minhash, segment
 from filters.assets import AssetError
@@ -27,6 +25,7 @@ from pipelines.config import Config
 from pipelines.dedup.bands import binary
 from pipelines.errors import ConfigError
 from pipelines.sink import Transform, resolve
+from pipelines.texts import RowGroup, each
 
 VERSION = 3
 
@@ -119,25 +118,15 @@ def shingles(config: Config) -> list[Any]:
     return [made_by, {"ngram": config.dedup.ngram, "canonical": config.dedup.canonical}]
 
 
-def documents(spark: SparkSession, files: list[str]) -> DataFrame:
-    """doc_id, source, text and the file's name, of the documents that no gate stopped."""
-    frame = spark.read.schema(DOCUMENT_COLUMNS).parquet(*files)
-    return frame.where(F.col("text").isNotNull()).select(
-        "doc_id", "source", "text", F.col("_metadata.file_name").alias("part")
-    )
-
-
-DOCUMENT_COLUMNS = "doc_id string, source string, text string"
-
-
 def annotator(
+    tasks: list[list[RowGroup]],
     families: dict[str, str],
     options: dict[str, dict[str, Any]],
     edits: dict[str, list[str]],
     canonical: content.Canonical,
     ngram: int,
 ) -> Transform:
-    """The transform of the sink: a batch of documents (doc_id, source, text, part) to its annotations, by dataset."""
+    """The transform of the sink: the texts of a task to their annotations, by dataset."""
     built: list[Family] = [resolve(path)(**options.get(name, {})) for name, path in families.items()]
     cutters = {source: LineEdits(names) for source, names in edits.items() if names}
 
@@ -153,7 +142,7 @@ def annotator(
         )
         yield written
 
-    return annotate
+    return each(tasks, ["doc_id", "source", "text"], annotate)
 
 
 def _edit(batch: pa.RecordBatch, cutters: dict[str, LineEdits]) -> tuple[TextBatch, pa.RecordBatch]:

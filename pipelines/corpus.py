@@ -22,6 +22,7 @@ from pipelines import datasets
 from pipelines.dedup import cutting
 from pipelines.dedup.options import Repeats
 from pipelines.sink import Transform
+from pipelines.texts import RowGroup, each
 
 VERSION = 3
 
@@ -48,9 +49,13 @@ def copies(stands_for: pa.Array, rehydrate: Rehydrate) -> pa.Array:
 
 
 def writer(
-    output: str, cuts: str | None = None, repeats: dict[str, Any] | None = None, rehydrate: Rehydrate = "none"
+    tasks: list[list[RowGroup]],
+    output: str,
+    cuts: str | None = None,
+    repeats: dict[str, Any] | None = None,
+    rehydrate: Rehydrate = "none",
 ) -> Transform:
-    """The transform of the sink: a batch of documents to the kept ones, by split and source.
+    """The transform of the sink: the documents of a task to the kept ones, by split and source.
 
     `cuts`: a dataset of repeats to cut, as `cutting.spans` returns, under the settings `repeats`.
     """
@@ -93,7 +98,7 @@ def writer(
                 written.setdefault(f"corpus/{name}", []).append(table.filter(pc.equal(place, name)))
         yield {name: pa.concat_batches(batches) for name, batches in written.items()}
 
-    return write
+    return each(tasks, ["doc_id", "source", "uri", "text", "meta"], write)
 
 
 def spans_of(dataset: Path, part: str) -> dict[str, list[Edit]]:

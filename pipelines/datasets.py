@@ -141,6 +141,11 @@ def scan(output: Path, dataset: str, columns: list[str] | None = None, filters: 
     return pq.read_table(output / dataset, columns=columns, filters=filters, partitioning=None)
 
 
+def rows(output: Path, dataset: str) -> int:
+    """How many rows a dataset has, by its files' footers."""
+    return sum(pq.read_metadata(file).num_rows for file in files(output, dataset))
+
+
 def by_size(files: list[str], limit: int) -> Iterator[list[str]]:
     """Neighbouring files in groups of at most `limit` bytes on disk, or one larger file."""
     group: list[str] = []

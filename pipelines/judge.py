@@ -17,7 +17,7 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import BooleanType
+from pyspark.sql.types import BooleanType, DataType, StructField
 
 from pipelines import datasets
 from pipelines.annotate import family_types, signal_files
@@ -206,29 +206,43 @@ def check(config: Config) -> None:
 
 def check_expressions(spark: SparkSession, config: Config) -> None:
     """Let Spark analyse every predicate and sort expression on no rows. Raises ConfigError for what is no valid SQL."""
-    families = family_types(config)
-    columns = "doc_id string, source string, uri string, meta map<string, string>, part string, source_priority int"
-    empty = spark.createDataFrame([], columns)
-    for name, family in families.items():
-        empty = empty.withColumn(name, F.lit(None).cast(from_arrow_schema(family.schema)))
-
-    empty = empty.withColumn("contamination", F.lit(None).cast(contamination.SIGNALS_SCHEMA))
-
-    def check(where: str, expression: str, boolean: bool) -> None:
-        try:
-            (field,) = empty.select(F.expr(expression)).schema
-        except (AnalysisException, ParseException) as error:
-            raise ConfigError(f"{where}: {expression!r} is no valid Spark SQL: {str(error).splitlines()[0]}") from error
-        if boolean and not isinstance(field.dataType, BooleanType):
+    named = {
+        **{rule.name: rule.predicate for rule in all_rules(config)},
+        **{
+            f"override of {rule.name}, {i}": override.predicate
+            for rule in all_rules(config)
+            for i, override in enumerate(rule.overrides)
+            if override.predicate is not None
+        },
+    }
+    values = {f"dedup.keep_order.{i}": sort_key(by)[0] for i, by in enumerate(config.dedup.keep_order)}
+    values["dedup.scope"] = SCOPES.get(config.dedup.scope, config.dedup.scope) or "source"
+    values["pack.bucket"] = config.pack.bucket
+    nothing = _no_documents(spark, config)
+    try:
+        kinds = nothing.select(*map(F.expr, [*named.values(), *values.values()])).schema.fields
+    except (AnalysisException, ParseException):
+        kinds = [_kind(nothing, where, expression) for where, expression in {**named, **values}.items()]
+    for (where, expression), field in zip(named.items(), kinds):
+        if not isinstance(field.dataType, BooleanType):
             raise ConfigError(f"{where}: {expression!r} is {field.dataType.simpleString()}, not true or false")
 
-    for rule in all_rules(config):
-        check(rule.name, rule.predicate, True)
-        for override in rule.overrides:
-            if override.predicate is not None:
-                check(f"override of {rule.name}", override.predicate, True)
-    for i, by in enumerate(config.dedup.keep_order):
-        check(f"dedup.keep_order.{i}", sort_key(by)[0], False)
-    empty = empty.withColumn("stands_for", F.lit(1)).withColumn("copies", F.lit(1))
-    check("pack.bucket", config.pack.bucket, False)
-    check("dedup.scope", SCOPES.get(config.dedup.scope, config.dedup.scope) or "source", False)
+
+def _no_documents(spark: SparkSession, config: Config) -> DataFrame:
+    """No rows, of all columns that an expression in a config may use."""
+    columns: dict[str, DataType | str] = {
+        **dict.fromkeys(("doc_id", "source", "uri", "part"), "string"),
+        **dict.fromkeys(("source_priority", "stands_for", "copies"), "int"),
+        "meta": "map<string, string>",
+        "contamination": contamination.SIGNALS_SCHEMA,
+        **{name: from_arrow_schema(family.schema) for name, family in family_types(config).items()},
+    }
+    return spark.range(0).select(*[F.lit(None).cast(kind).alias(name) for name, kind in columns.items()])
+
+
+def _kind(frame: DataFrame, where: str, expression: str) -> StructField:
+    """The type of an expression. Raises ConfigError where it is no valid SQL."""
+    try:
+        return frame.select(F.expr(expression)).schema[0]
+    except (AnalysisException, ParseException) as error:
+        raise ConfigError(f"{where}: {expression!r} is no valid Spark SQL: {str(error).splitlines()[0]}") from error

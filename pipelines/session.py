@@ -9,6 +9,7 @@ from importlib.resources import files
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from pipelines import class_archive
 from pipelines.config import Spark
 from pipelines.errors import GristmillError
 
@@ -49,9 +50,9 @@ def start(settings: Spark, master: str | None = None) -> SparkSession:
     if master or not SUBMITTED:
         builder = builder.master(master or settings.master)
     if not SUBMITTED:
-        log4j = files("pipelines").joinpath("log4j2.properties")
         builder = builder.config("spark.driver.memory", settings.memory)
-        builder = builder.config("spark.driver.extraJavaOptions", f"{JAVA} -Dlog4j2.configurationFile=file:{log4j}")
+        options = f"{JAVA} {log_settings()} {class_archive.use()}"
+        builder = builder.config("spark.driver.extraJavaOptions", options)
     for key, value in {**DEFAULTS, **given, **settings.conf}.items():
         builder = builder.config(key, value)
     try:
@@ -66,6 +67,11 @@ def start(settings: Spark, master: str | None = None) -> SparkSession:
     return session
 
 
+def log_settings() -> str:
+    """The JVM's option that names our settings of Spark's log."""
+    return f"-Dlog4j2.configurationFile=file:{files('pipelines').joinpath('log4j2.properties')}"
+
+
 def stop(session: SparkSession) -> None:
     """Stop a session and the JVM behind it, which `session.stop()` alone would leave in memory."""
     session.stop()
@@ -75,4 +81,4 @@ def stop(session: SparkSession) -> None:
         gateway.shutdown()
         SparkContext._gateway = SparkContext._jvm = None
         process.stdin.close()  # the JVM ends when its standard input does
-        process.wait(timeout=60)
+        process.wait(timeout=600)  # it may have a class archive to write

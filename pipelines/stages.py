@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from filters.minhash import SKETCH_SIZE
 from pipelines import annotate as annotation
 from pipelines import corpus as corpora
-from pipelines import datasets, funnel, judge, sink
+from pipelines import datasets, funnel, judge, sink, texts
 from pipelines.config import Config, Source
 from pipelines.dedup import cutting, in_memory, repeats
 from pipelines.dedup import match as matching
@@ -28,9 +28,7 @@ from pipelines.dedup.options import Repeats
 from pipelines.dedup.places import Place, check, of_indexes
 from pipelines.errors import GristmillError
 from pipelines.ingest.files import InputFile, discover, partitions
-from pipelines.ingest.records import batches
 from pipelines.ingest.source import reader_class
-from pipelines.ingest.source import rows as rows_of
 from pipelines.ledger import STAGES, Stage, digest
 from pipelines.run import Run, Step
 
@@ -64,7 +62,7 @@ def ingest(run: Run) -> None:
         staging = stage.staging()
         arguments = {"format": source.format, "source": told, "files": [[file.path for file in part] for part in chunk]}
         tasks = run.spark.range(0, len(chunk), 1, len(chunk))
-        rows = sink.write(tasks, staging, key[:16], "pipelines.stages:documents_and_errors", arguments)
+        rows = sink.write(tasks, staging, key[:16], "pipelines.ingest.task:documents_and_errors", arguments)
         stage.commit(key, staging, {"source": source.name, "rows": rows})
         run.say(f"ingest: {source.name}: {rows.get('documents', 0):,} documents, {rows.get('errors', 0):,} errors")
     written: Counter[str] = Counter()
@@ -99,31 +97,6 @@ def _chunks(parts: list[list[InputFile]], limit: int) -> Iterator[list[list[Inpu
         yield chunk
 
 
-def documents_and_errors(format: str, source: dict[str, Any], files: list[list[str]]) -> sink.Transform:
-    """The transform of the sink: the numbers of lists in `files` to the documents/ and errors/ of those files.
-
-    The task that reads a text writes it: it does not pass through the JVM.
-    """
-    reader = reader_class(format)
-
-    def read(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
-        for number in batch["id"].to_pylist():
-            for found in batches(source["name"], rows_of(reader, source, files[number])):
-                yield _split(found)
-
-    return read
-
-
-def _split(batch: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
-    failed = pc.is_valid(batch["failure"])
-    good, bad = batch.filter(pc.invert(failed)), batch.filter(failed)
-    failure = [pc.struct_field(bad["failure"], name) for name in ("level", "path", "reason", "detail")]
-    return {
-        "documents": good.select(datasets.DOCUMENTS.names).cast(datasets.DOCUMENTS),
-        "errors": pa.RecordBatch.from_arrays([bad["doc_id"], bad["source"], *failure], schema=datasets.ERRORS),
-    }
-
-
 def annotate(run: Run) -> None:
     """documents/ to signals/, edits/ and sketches/."""
     arguments = annotation.arguments(run.config)
@@ -133,8 +106,7 @@ def annotate(run: Run) -> None:
     chunks = _document_chunks(run, [stage.prints["config"], stage.prints["code"]])
     for done, key in enumerate(stage.begin(chunks), 1):
         staging = stage.staging()
-        frame = annotation.documents(run.spark, chunks[key])
-        rows = sink.write(frame, staging, key[:16], "pipelines.annotate:annotator", arguments)
+        rows = texts.write(run.spark, chunks[key], staging, key[:16], "pipelines.annotate:annotator", arguments)
         stage.commit(key, staging, {"rows": rows})
         run.say(f"annotate: chunk {done}: {rows.get('sketches', 0):,} documents")
     families = annotation.family_types(run.config)
@@ -202,15 +174,15 @@ def find_repeats(run: Run, staging: Path, scratch: Path) -> None:
     """The compared texts and the pairs below `staging` to repeats/ and benchmarks/ there. Uses up `scratch`."""
     pairs = run.spark.read.parquet(*datasets.files(staging, "pairs")).where(F.col("index").isNull()).select("a", "b")
     clusters, _ = components(pairs, scratch / "components", run.config.dedup.in_memory_pairs)
-    texts = corpora.documents(run.spark, datasets.files(run.output, "documents"))
-    members = texts.select("doc_id", "part")
+    documents = corpora.documents(run.spark, datasets.files(run.output, "documents"))
+    members = documents.select("doc_id", "part")
     if judge.language_rules(run.config):
         members = members.join(judge.passing(run.spark, run.output, run.config), "doc_id", how="left_semi")
     members = members.join(clusters, "doc_id", how="left")
     members = members.select("part", "doc_id", F.coalesce("cluster", "doc_id").alias("cluster"))
     members.repartitionByRange("part").sortWithinPartitions("part", "doc_id").write.parquet(str(scratch / "members"))
     code = [source.name for source in run.config.sources if source.resolved_kind == "code"]
-    repeats.write(texts, scratch / "members", scratch, run.config.repeats, code, staging)
+    repeats.write(documents, scratch / "members", scratch, run.config.repeats, code, staging)
     shutil.rmtree(scratch)
 
 
@@ -233,7 +205,7 @@ def judged(run: Run) -> None:
     for key in stage.begin():
         staging = stage.staging()
         work = stage.staging()
-        verdicts = judge.verdicts(run.spark, run.output, run.config, work).repartitionByRange("part")
+        verdicts = judge.verdicts(run.spark, run.output, run.config, work).repartition("part")
         verdicts.sortWithinPartitions("part", "doc_id").write.parquet(str(staging / "verdicts"))
         run.spark.catalog.clearCache()
         shutil.rmtree(work)
@@ -279,8 +251,7 @@ def corpus(run: Run) -> None:
     }
     for key in missing:
         staging = stage.staging()
-        frame = corpora.documents(run.spark, chunks[key])
-        rows = sink.write(frame, staging, key[:16], "pipelines.corpus:writer", arguments)
+        rows = texts.write(run.spark, chunks[key], staging, key[:16], "pipelines.corpus:writer", arguments)
         stage.commit(key, staging, {"rows": rows})
     if cuts:
         shutil.rmtree(cuts)

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines import datasets
 from pipelines.config import Dedup
 from pipelines.dedup import choice, choice_spark, freed
 from pipelines.dedup.evidence import Evidence
-from pipelines.dedup.places import Place, node
+from pipelines.dedup.places import Place, node, node_names
 
 
 def duplicates(
@@ -33,15 +34,16 @@ def duplicates(
     split). `folder` must last as long as the two are read.
     """
     spark = documents.sparkSession
-    found = spark.read.parquet(*datasets.files(places[0].output, "pairs"))
-    pairs = found.select(node(F.col("index"), F.col("a")).alias("a"), "b", "similarity", "kind")
     old = _old(spark, places) if len(places) > 1 else None
     if old is not None:
         earlier = old.select(F.col("node").alias("doc_id"), F.lit(True).alias("takes_part"), "place")
         documents = documents.unionByName(earlier, allowMissingColumns=True)
         order = [F.coalesce("place", F.lit(len(places))), *order]
-    if pairs.count() <= settings.in_memory_pairs and _hub_rows(places) <= settings.in_memory_documents:
-        return _named(_in_memory(documents, order, pairs, places, settings, folder), old), old
+    few_pairs = datasets.rows(places[0].output, "pairs") <= settings.in_memory_pairs
+    if few_pairs and _hub_rows(places) <= settings.in_memory_documents:
+        return _named(_in_memory(documents, order, places, settings, folder), old), old
+    found = spark.read.parquet(*datasets.files(places[0].output, "pairs"))
+    pairs = found.select(node(F.col("index"), F.col("a")).alias("a"), "b", "similarity", "kind")
     rounds, transitive = 0, settings.choice == "transitive"
     while True:
         rounds += 1
@@ -54,7 +56,7 @@ def duplicates(
 
 
 def _hub_rows(places: list[Place]) -> int:
-    return sum(pq.read_metadata(file).num_rows for file in datasets.files(places[0].output, "hubs"))
+    return datasets.rows(places[0].output, "hubs")
 
 
 def _old(spark: SparkSession, places: list[Place]) -> DataFrame:
@@ -83,31 +85,36 @@ def _old(spark: SparkSession, places: list[Place]) -> DataFrame:
 
 
 def _in_memory(
-    documents: DataFrame, order: list[Column], pairs: DataFrame, places: list[Place], settings: Dedup, folder: Path
+    documents: DataFrame, order: list[Column], places: list[Place], settings: Dedup, folder: Path
 ) -> DataFrame:
     """The choice, in the columns of `choice.CHOSEN_SCHEMA`, made in this process."""
     spark, transitive = documents.sparkSession, settings.choice == "transitive"
     folder.mkdir(parents=True, exist_ok=True)
-    table = pairs.toArrow()
-    ids = [*table["a"].chunks, *table["b"].chunks]
+    found = datasets.scan(places[0].output, "pairs")
+    names = node_names(found["index"], found["a"])
+    pairs = pa.table({"a": names, "b": found["b"], "similarity": found["similarity"], "kind": found["kind"]})
+    ids = [*names.chunks, *found["b"].chunks]
     hubs = None
     if not transitive and _hub_rows(places):
-        members = spark.read.parquet(*datasets.files(places[0].output, "hubs"))
-        name = node(F.col("index"), F.col("doc_id")).alias("first")
-        hubs = members.select("key", name, "settled").toArrow()
-        ids += hubs["first"].chunks
+        members = datasets.scan(places[0].output, "hubs")
+        names = node_names(members["index"], members["doc_id"])
+        hubs = pa.table({"key": members["key"], "first": names, "settled": members["settled"]})
+        ids += names.chunks
     involved = pc.unique(pa.chunked_array(ids, pa.string()))
     pq.write_table(pa.table({"doc_id": involved}), folder / "involved.parquet")
-    nodes = documents.join(spark.read.parquet(str(folder / "involved.parquet")), "doc_id", how="left_semi")
+    nodes = documents.join(
+        spark.read.schema("doc_id string").parquet(str(folder / "involved.parquet")), "doc_id", how="left_semi"
+    )
     # One sorted partition, rather than orderBy, which reads everything once more to find out its partitions' borders.
     ordered = nodes.coalesce(1).sortWithinPartitions(*order, "doc_id").select("doc_id", "takes_part").toArrow()
-    chosen = choice.choose(ordered, table, transitive)
-    if hubs is not None and _any_freed(chosen, ordered, table, hubs):
+    chosen = choice.choose(ordered, pairs, transitive)
+    if hubs is not None and _any_freed(chosen, ordered, pairs, hubs):
         evidence = Evidence(settings.verify, settings.threshold)
         members_of = freed.members_of(ordered["doc_id"].combine_chunks(), hubs, places, evidence, folder)
-        chosen = choice.choose(ordered, table, hubs=members_of)
+        chosen = choice.choose(ordered, pairs, hubs=members_of)
     pq.write_table(chosen, folder / "chosen.parquet")
-    return spark.read.parquet(str(folder / "chosen.parquet"))
+    schema = from_arrow_schema(choice.CHOSEN_SCHEMA)
+    return spark.read.schema(schema).parquet(str(folder / "chosen.parquet"))
 
 
 def _any_freed(chosen: pa.Table, nodes: pa.Table, pairs: pa.Table, hubs: pa.Table) -> bool:

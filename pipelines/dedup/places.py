@@ -46,7 +46,7 @@ class Place:
 
     def documents(self) -> int:
         """How many rows sketches/ has."""
-        return sum(pq.read_metadata(file).num_rows for file in datasets.files(self.output, "sketches"))
+        return datasets.rows(self.output, "sketches")
 
 
 def nodes_of(doc_ids: pa.Array, index: str | None) -> NDArray[np.uint8]:
@@ -61,6 +61,17 @@ def nodes_of(doc_ids: pa.Array, index: str | None) -> NDArray[np.uint8]:
 def node(index: Column, doc_id: Column) -> Column:
     """The node of a document, as 32 hex digits."""
     return F.when(index.isNull(), doc_id).otherwise(F.md5(F.concat_ws(":", index, doc_id)))
+
+
+def node_names(index: pa.ChunkedArray, doc_id: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The nodes of documents, as `node` has them, in this process."""
+    names = doc_id
+    for earlier in pc.unique(index.drop_null()).to_pylist():
+        rows = pc.fill_null(pc.equal(index, earlier), False)
+        ids = doc_id.filter(rows).combine_chunks()
+        names = pc.replace_with_mask(names.combine_chunks(), rows.combine_chunks(), hexed(nodes_of(ids, earlier)))
+        names = pa.chunked_array([names])
+    return names
 
 
 def of_indexes(indexes: dict[str, str]) -> list[Place]:
