@@ -14,11 +14,19 @@ class TextBatch:
 
     `texts`: the Arrow array, string or large_string, n texts. `data`: uint8[...], a read-only view on Arrow's value
     buffer (no copy, so it may hold bytes of neighbours that a slice left out). `offsets`: int64[n + 1]; text i is
-    `data[offsets[i]:offsets[i + 1]]`, UTF-8.
+    `data[offsets[i]:offsets[i + 1]]`, UTF-8. `uris` and `languages` (of source code: GitHub Linguist's names): string
+    arrays of n, null where unknown; None where they were not given.
     """
 
-    def __init__(self, texts: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray) -> None:
+    def __init__(
+        self,
+        texts: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray,
+        *,
+        uris: pa.StringArray | None = None,
+        languages: pa.StringArray | None = None,
+    ) -> None:
         """Raises `TypeError` where `texts` is not a string array and `ValueError` where it has nulls."""
+        self.uris, self.languages = uris, languages
         if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
             raise TypeError(f"a batch is made of strings, not of {texts.type}")
         if texts.null_count:

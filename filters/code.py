@@ -145,7 +145,7 @@ class Code:
 
 
 def _syntaxes(batch: TextBatch) -> Ints:
-    languages: pa.Array | None = getattr(batch, "languages", None)
+    languages = batch.languages
     if languages is None:
         return np.full(len(batch), -1)
     encoded = pc.dictionary_encode(languages)

@@ -65,12 +65,14 @@ EDITS = (*LINES, *PARTS)
 class Edit:
     """A span of a text that goes: `start` and `end` are bytes of its UTF-8 form, `reason` the name of the edit.
 
-    Where a whole line goes, its newline belongs to the span, unless the line is the last one.
+    Where a whole line goes, its newline belongs to the span, unless the line is the last one. `replacement` takes its
+    place.
     """
 
     start: int
     end: int
     reason: str
+    replacement: str = ""
 
 
 class Cuts(NamedTuple):
@@ -84,6 +86,9 @@ class Cuts(NamedTuple):
     def of(self, texts: NDArray[np.bool_]) -> Cuts:
         """Those in some texts only: `texts` is bool[n], by position in the batch."""
         return Cuts(*(column[texts[self.texts]] for column in self))
+
+
+NO_CUTS = Cuts(*[np.empty(0, np.int64)] * 4)
 
 
 def merge(parts: list[Cuts]) -> Cuts:
@@ -104,7 +109,8 @@ class EditedBatch(TextBatch):
         wide = pa.types.is_large_string(before.texts.type)
         offsets = ends.astype(np.int64 if wide else np.int32)
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(values[: ends[-1]])]
-        super().__init__(pa.Array.from_buffers(before.texts.type, len(before), buffers))
+        texts = pa.Array.from_buffers(before.texts.type, len(before), buffers)
+        super().__init__(texts, uris=before.uris, languages=before.languages)
         self.before = before
 
 
@@ -165,11 +171,16 @@ class LineEdits:
 
 
 def apply(text: str, edits: list[Edit]) -> str:
-    """The text without the edits' spans, and without the line breaks that they leave at either end."""
+    """The text without the spans of `edits`, which rise, and without the line breaks that they leave at either end.
+
+    Of spans that overlap, the first one's replacement stands for what they share; one within another leaves nothing.
+    """
     data = text.encode()
     kept, position = [], 0
     for edit in edits:
-        kept.append(data[position : edit.start])
+        if edit.end <= position and edit.replacement:
+            continue
+        kept += [data[position : edit.start], edit.replacement.encode()]
         position = max(position, edit.end)
     kept.append(data[position:])
     return b"".join(kept).decode().strip("\n")

@@ -71,8 +71,8 @@ class Urls:
         self._strict_sizes = np.unique([len(word.encode()) for word in lists[0]]).astype(np.int64)
 
     def __call__(self, batch: TextBatch) -> pa.RecordBatch:
-        """One row per text, of the batch's `uris`."""
-        return self.measure(getattr(batch, "uris"))  # noqa: B009
+        """One row per text, of the batch's `uris`; without these, of empty URLs."""
+        return self.measure(pa.nulls(len(batch), pa.string()) if batch.uris is None else batch.uris)
 
     def measure(self, urls: pa.StringArray) -> pa.RecordBatch:
         """One row per URL under `schema`; a null is an empty URL."""

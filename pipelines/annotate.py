@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from filters import content, edits, minhash, segment
 from filters.assets import AssetError
 from filters.batch import TextBatch
-from filters.edits import EDITS, EditedBatch, LineEdits, merge
+from filters.edits import EDITS, NO_CUTS, Cuts, EditedBatch, LineEdits, merge
 from filters.family import Family
+from filters.pii import KINDS, Mask, Pii
 from pipelines import datasets
 from pipelines.config import Config
 from pipelines.dedup.bands import binary
@@ -27,7 +28,7 @@ from pipelines.errors import ConfigError
 from pipelines.sink import Transform, resolve
 from pipelines.texts import RowGroup, each
 
-VERSION = 3
+VERSION = 4
 
 FAMILIES = {
     "language": "filters.language:Language",
@@ -38,6 +39,7 @@ FAMILIES = {
     "toxicity": "filters.toxicity:Toxicity",
     "code": "filters.code:Code",
     "pii": "filters.pii:Pii",
+    "url": "filters.urls:Urls",
 }
 
 
@@ -63,12 +65,18 @@ def family_types(config: Config) -> dict[str, Any]:
     for name in config.annotate.options:
         if name not in found:
             raise ConfigError(f"annotate.options.{name}: no such family in annotate.families ({', '.join(found)})")
-    named = [*edits_by_source(config).values(), *config.annotate.edits.values()]
-    for name in sorted({edit for names in named for edit in names}):
-        if name not in EDITS:
-            close = difflib.get_close_matches(name, EDITS, n=1, cutoff=0.0)
-            raise ConfigError(f"annotate.edits: no line edit is named {name!r}; did you mean {close[0]!r}?")
+    check_choices(config, "edits", EDITS)
+    check_choices(config, "masks", KINDS)
     return found
+
+
+def check_choices(config: Config, key: Literal["edits", "masks"], valid: tuple[str, ...]) -> None:
+    """Raise ConfigError where a config asks for an edit or a mask that is not there."""
+    named = [*by_source(config, key).values(), *getattr(config.annotate, key).values()]
+    for name in sorted({name for names in named for name in names}):
+        if name not in valid:
+            close = difflib.get_close_matches(name, valid, n=1, cutoff=0.0)
+            raise ConfigError(f"annotate.{key}: {name!r} is not known; did you mean {close[0]!r}?")
 
 
 def build(config: Config) -> None:
@@ -80,11 +88,12 @@ def build(config: Config) -> None:
             raise ConfigError(f"annotate.options.{name}: {error}") from error
 
 
-def edits_by_source(config: Config) -> dict[str, list[str]]:
-    """The line edits that apply to each source."""
-    by_kind = config.annotate.edits
+def by_source(config: Config, name: Literal["edits", "masks"]) -> dict[str, list[str]]:
+    """The line edits, or the masks, that apply to each source."""
+    by_kind: dict[str, list[str]] = getattr(config.annotate, name)
+    own = {source.name: getattr(source, name) for source in config.sources}
     return {
-        source.name: list(source.edits if source.edits is not None else by_kind.get(source.resolved_kind, []))
+        source.name: list(own[source.name] if own[source.name] is not None else by_kind.get(source.resolved_kind, []))
         for source in config.sources
     }
 
@@ -94,7 +103,8 @@ def arguments(config: Config) -> dict[str, Any]:
     return {
         "families": {name: FAMILIES.get(name, name) for name in config.annotate.families},
         "options": config.annotate.options,
-        "edits": edits_by_source(config),
+        "edits": by_source(config, "edits"),
+        "masks": by_source(config, "masks"),
         "canonical": config.dedup.canonical,
         "ngram": config.dedup.ngram,
     }
@@ -106,6 +116,7 @@ def versions(config: Config) -> dict[str, Any]:
         "annotate": VERSION,
         "segment": segment.VERSION,
         "edits": edits.VERSION,
+        "masks": Pii.version,
         "content": content.VERSION,
         "minhash": minhash.VERSION,
         **{name: family.version for name, family in family_types(config).items()},
@@ -123,35 +134,43 @@ def annotator(
     families: dict[str, str],
     options: dict[str, dict[str, Any]],
     edits: dict[str, list[str]],
+    masks: dict[str, list[str]],
     canonical: content.Canonical,
     ngram: int,
 ) -> Transform:
     """The transform of the sink: the texts of a task to their annotations, by dataset."""
     built: list[Family] = [resolve(path)(**options.get(name, {})) for name, path in families.items()]
     cutters = {source: LineEdits(names) for source, names in edits.items() if names}
+    masked = {source: names for source, names in masks.items() if names}
+    pii = next((family for family in built if isinstance(family, Pii)), None) or (Pii() if masked else None)
 
     def annotate(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         ids = batch["doc_id"]
-        view, edit_rows = _edit(batch, cutters)
+        language = pc.map_lookup(batch["meta"], "language", "first")
+        before = TextBatch(batch["text"], uris=batch["uri"], languages=language)
+        view, cuts = _cut(before, batch["source"], cutters)
         written = {f"signals/{family.name}": _with_ids(ids, family(view)) for family in built}
         hashes = content.content_hash(view, canonical=canonical)
         sketched = _sketch(view, ngram)
-        written["edits"] = edit_rows
+        found = pii.masks(before) if pii and masked else {}
+        written["edits"] = pa.concat_batches([_cut_rows(batch, cuts), _mask_rows(batch, found, masked)])
         written["sketches"] = pa.RecordBatch.from_arrays(
             [ids, hashes.cast(pa.binary()), *sketched], schema=datasets.SKETCHES
         )
         yield written
 
-    return each(tasks, ["doc_id", "source", "text"], annotate)
+    return each(tasks, ["doc_id", "source", "uri", "text", "meta"], annotate)
 
 
-def _edit(batch: pa.RecordBatch, cutters: dict[str, LineEdits]) -> tuple[TextBatch, pa.RecordBatch]:
-    """The texts without what edits cut, and the edits as rows."""
-    before, sources = TextBatch(batch["text"]), batch["source"].to_numpy(zero_copy_only=False)
-    found = [cutters[source].cuts(before).of(sources == source) for source in sorted(set(sources) & set(cutters))]
-    if not any(len(cuts.texts) for cuts in found):
-        return before, pa.RecordBatch.from_pylist([], schema=datasets.EDITS)
-    cuts = merge(found)
+def _cut(before: TextBatch, sources: pa.Array, cutters: dict[str, LineEdits]) -> tuple[TextBatch, Cuts]:
+    """The texts without what edits cut, and what is cut."""
+    names = sources.to_numpy(zero_copy_only=False)
+    found = [cutters[source].cuts(before).of(names == source) for source in sorted(set(names) & set(cutters))]
+    cuts = merge([NO_CUTS, *found])
+    return (EditedBatch(before, cuts) if len(cuts.texts) else before), cuts
+
+
+def _cut_rows(batch: pa.RecordBatch, cuts: Cuts) -> pa.RecordBatch:
     columns = {
         "doc_id": batch["doc_id"].take(pa.array(cuts.texts)),
         "start": cuts.starts,
@@ -161,7 +180,20 @@ def _edit(batch: pa.RecordBatch, cutters: dict[str, LineEdits]) -> tuple[TextBat
         "replacement": pa.repeat("", len(cuts.texts)),
         "part": batch["part"].take(pa.array(cuts.texts)),
     }
-    return EditedBatch(before, cuts), pa.RecordBatch.from_pydict(columns, schema=datasets.EDITS)
+    return pa.RecordBatch.from_pydict(columns, schema=datasets.EDITS)
+
+
+def _mask_rows(batch: pa.RecordBatch, found: dict[int, list[Mask]], wanted: dict[str, list[str]]) -> pa.RecordBatch:
+    """Edits that put placeholders in the place of the kinds of personal data that each source asks for."""
+    ids, sources, parts = (batch[name].to_pylist() for name in ("doc_id", "source", "part"))
+    rows = [
+        (ids[text], mask.start, mask.end, "mask", mask.reason, mask.replacement, parts[text])
+        for text, masks in found.items()
+        for mask in masks
+        if mask.reason in wanted.get(sources[text], ())
+    ]
+    columns = list(zip(*rows)) or [()] * len(datasets.EDITS)
+    return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, datasets.EDITS)], schema=datasets.EDITS)
 
 
 def _sketch(batch: TextBatch, ngram: int) -> tuple[pa.Array, pa.Array, pa.Array]:

@@ -45,6 +45,7 @@ class Source(Model):
     kind: Kind | None = Field(None, description="which rule sets apply; by default what the format suggests")
     rules: list[str] | None = Field(None, description="rule sets of this source, instead of those of its kind")
     edits: list[str] | None = Field(None, description="line edits of this source, instead of those of its kind")
+    masks: list[str] | None = Field(None, description="personal data to mask in this source, instead of its kind's")
     options: dict[str, Any] = Field({}, description="options of the format's reader, for example a table's columns")
 
     @field_validator("format")
@@ -85,6 +86,11 @@ class Annotate(Model):
     )
     options: dict[str, dict[str, Any]] = Field({}, description="keyword arguments of a family, by its name")
     edits: dict[Kind, list[str]] = Field({}, description="line edits by kind of source: see filters/edits.py")
+    masks: dict[Kind, list[str]] = Field(
+        {},
+        description="personal data that placeholders replace, by kind of source: key, email, iban, card, ipv6, ipv4, "
+        "phone",
+    )
 
 
 class Dedup(Model):

@@ -24,7 +24,7 @@ from pipelines.dedup.options import Repeats
 from pipelines.sink import Transform
 from pipelines.texts import RowGroup, each
 
-VERSION = 3
+VERSION = 4
 
 Rehydrate = Literal["none", "fineweb2"]
 # From how many documents on that one stands for, how often it is repeated. FineWeb-2: 1, 2 and 3 of as many, 3 of 4, 5
@@ -75,7 +75,8 @@ def writer(
         return spans_of(Path(cuts), part) if cuts else {}
 
     def edited(doc_id: str, text: str, edits: list[Edit], repeated: list[Edit]) -> str:
-        return apply(text, sorted([*edits, *cutting.edits(text, repeated, settings)], key=lambda e: e.start))
+        # Of two that begin at one place the longer first: a placeholder within a line that goes, goes with it.
+        return apply(text, sorted([*edits, *cutting.edits(text, repeated, settings)], key=lambda e: (e.start, -e.end)))
 
     def write(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         written: dict[str, list[pa.RecordBatch]] = {}
@@ -102,11 +103,13 @@ def writer(
 
 
 def spans_of(dataset: Path, part: str) -> dict[str, list[Edit]]:
-    """The spans (doc_id, start, end, reason) of a dataset that are of texts in one file, by doc_id, rising."""
-    rows = datasets.scan(dataset.parent, dataset.name, ["doc_id", "start", "end", "reason"], pc.field("part") == part)
+    """The spans of a dataset, of edits or of repeats, that are of texts in one file, by doc_id, rising."""
+    rows = datasets.scan(dataset.parent, dataset.name, filters=pc.field("part") == part)
     found: dict[str, list[Edit]] = {}
     for row in rows.sort_by([("doc_id", "ascending"), ("start", "ascending")]).to_pylist():
-        found.setdefault(row["doc_id"], []).append(Edit(row["start"], row["end"], row["reason"]))
+        found.setdefault(row["doc_id"], []).append(
+            Edit(row["start"], row["end"], row["reason"], row.get("replacement", ""))
+        )
     return found
 
 

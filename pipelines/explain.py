@@ -26,6 +26,7 @@ from pipelines.lookup import (
     document_facts,
     documents_of,
     excerpt,
+    quantiles_read,
     rows_where,
     signals_of,
     values_read,
@@ -101,12 +102,14 @@ def _add_signals(finished: Finished, found: dict[str, Row]) -> None:
         facts["signals"] = signals
         language = signals.get("language", {}).get("code")
         failed = facts.get("failed_rules", [])
+        quantiles = finished.facts.get("judge", {}).get("quantiles", {})
         facts["rules"] = [
             {
                 "name": rule.name,
                 "failed": rule.name in failed,
                 "predicate": (predicate := rule.predicate_for(facts["source"], language)),
-                "values": values_read(predicate, signals),
+                "values": values_read(predicate, signals)
+                | quantiles_read(predicate, quantiles, facts["source"], signals),
             }
             for rule in finished.rules()
             if facts["source"] in rule.sources

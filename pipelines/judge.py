@@ -27,6 +27,7 @@ from pipelines.dedup.choose import duplicates
 from pipelines.dedup.compared import SCOPES
 from pipelines.dedup.places import Place, of_indexes
 from pipelines.errors import ConfigError
+from pipelines.quantiles import Quantiles, calls, filled, measure
 from pipelines.rules import Rule, check_names, load_rules
 
 VERSION = 3
@@ -80,26 +81,38 @@ def all_rules(config: Config) -> list[Rule]:
     return language_rules(config) + contamination_rules(config) + load_rules(config)
 
 
-def failed(rules: list[Rule]) -> Column:
+def quantiles(spark: SparkSession, output: Path, config: Config) -> Quantiles:
+    """The quantiles that rules name, of the documents that gates and the language rule let through."""
+    wanted = [call for rule in load_rules(config) for predicate in rule.predicates() for call in calls(predicate)]
+    if not wanted:
+        return {}
+    documents = facts(spark, output, config)
+    passing = F.element_at("meta", "gate").isNull() & (F.size(failed(language_rules(config), {})) == 0)
+    return measure(documents.where(passing), wanted)
+
+
+def failed(rules: list[Rule], quantiles: Quantiles) -> Column:
     """The names of the rules that fire, as an array."""
     if not rules:
         return F.array().cast("array<string>")
-    return F.filter(F.array(*[F.when(rule.fires(), F.lit(rule.name)) for rule in rules]), lambda name: name.isNotNull())
+    return F.filter(
+        F.array(*[F.when(rule.fires(quantiles), F.lit(rule.name)) for rule in rules]), lambda name: name.isNotNull()
+    )
 
 
 def passing(spark: SparkSession, output: Path, config: Config) -> DataFrame:
     """(doc_id) of the documents that have text and pass the language rule: those that are compared with each other."""
     documents = spark.read.schema("doc_id string, source string").parquet(*datasets.files(output, "documents"))
     asked = documents.join(signals(spark, output, "language"), "doc_id", how="inner")
-    return asked.where(F.size(failed(language_rules(config))) == 0).select("doc_id")
+    return asked.where(F.size(failed(language_rules(config), {})) == 0).select("doc_id")
 
 
-def verdicts(spark: SparkSession, output: Path, config: Config, folder: Path) -> DataFrame:
+def verdicts(spark: SparkSession, output: Path, config: Config, quantiles: Quantiles, folder: Path) -> DataFrame:
     """The verdicts on all documents, in the columns of `datasets.VERDICTS`.
 
     `folder` holds what a choice beyond the driver's memory writes down; it must last until the verdicts are written.
     """
-    judged = judge_rules(facts(spark, output, config), config).persist()
+    judged = judge_rules(facts(spark, output, config), config, quantiles).persist()
     keys = [(f"keep{i}", descends) for i, (_, descends) in enumerate(map(sort_key, config.dedup.keep_order))]
     order = [F.col(name).desc_nulls_last() if down else F.col(name).asc_nulls_last() for name, down in keys]
     documents = judged.select("doc_id", "takes_part", *[name for name, _ in keys])
@@ -155,13 +168,13 @@ def with_splits(judged: DataFrame, chosen: DataFrame, earlier: DataFrame | None,
     )
 
 
-def judge_rules(facts: DataFrame, config: Config) -> DataFrame:
+def judge_rules(facts: DataFrame, config: Config, quantiles: Quantiles) -> DataFrame:
     """What rules say of each document, its group, and its place in the keep order (keep0, keep1, ...)."""
     gate = F.element_at("meta", "gate")
     no_gates = F.array().cast("array<string>")
     gates = F.when(gate.isNotNull(), F.array(F.concat(F.lit("gate."), gate))).otherwise(no_gates)
-    eligible = gate.isNull() & (F.size(failed(language_rules(config))) == 0)
-    rules = F.array_sort(F.concat(gates, failed(all_rules(config))))
+    eligible = gate.isNull() & (F.size(failed(language_rules(config), {})) == 0)
+    rules = F.array_sort(F.concat(gates, failed(all_rules(config), quantiles)))
     takes_part = (F.size(rules) == 0) if config.rules.order == "rules_first" else eligible
     return facts.select(
         "doc_id",
@@ -218,6 +231,7 @@ def check_expressions(spark: SparkSession, config: Config) -> None:
     values = {f"dedup.keep_order.{i}": sort_key(by)[0] for i, by in enumerate(config.dedup.keep_order)}
     values["dedup.scope"] = SCOPES.get(config.dedup.scope, config.dedup.scope) or "source"
     values["pack.bucket"] = config.pack.bucket
+    named, values = ({where: filled(text, {}) for where, text in part.items()} for part in (named, values))
     nothing = _no_documents(spark, config)
     try:
         kinds = nothing.select(*map(F.expr, [*named.values(), *values.values()])).schema.fields

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pipelines import datasets
 from pipelines.errors import GristmillError
 from pipelines.ledger import read_stages
+from pipelines.quantiles import Quantiles, calls
 
 DUPLICATE = "duplicate"  # named like a rule, though `duplicate_of` says it and `failed_rules` does not
 EXCERPT = 600  # characters
@@ -168,6 +169,15 @@ def values_read(predicate: str | None, signals: dict[str, Row]) -> Row:
 def applied_values(rule: AppliedRule, document: Row, signals: dict[str, Row]) -> Row:
     """The values that a rule read of a document, under the override that applied to it."""
     return values_read(rule.predicate_for(document["source"], signals.get("language", {}).get("code")), signals)
+
+
+def quantiles_read(predicate: str | None, found: Quantiles, source: str, signals: dict[str, Row]) -> Row:
+    """The quantiles that a predicate compares a document with, by call; None for a group without any."""
+    read = {}
+    for call in calls(predicate or ""):
+        values = {"source": source, **values_read(" ".join(call.groups), signals)}
+        read[call.key] = found.get(call.key, {}).get(call.group_of(values[name] for name in call.groups))
+    return read
 
 
 class Examples:

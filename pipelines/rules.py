@@ -1,7 +1,8 @@
 """Rules as data: named Spark SQL predicates over signals, grouped in sets, chosen per kind of source.
 
 A rule set is a YAML mapping `name: predicate`; true drops the document. A rule's full name is SET.RULE. A predicate may
-use the configured signals (`quality.words`), `source` and `meta['key']`. Names are checked before Spark starts.
+use the configured signals (`quality.words`), `source`, `meta['key']` and quantiles of signals (`pipelines.quantiles`).
+Names are checked before Spark starts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pyspark.sql import functions as F
 from pipelines.annotate import family_types
 from pipelines.config import Config, Override, nearest
 from pipelines.errors import ConfigError
+from pipelines.quantiles import Quantiles, calls, filled
 
 RULES = Path(__file__).parent.parent / "filters" / "rules"
 DOCUMENT_COLUMNS = ("source", "uri", "meta")
@@ -38,9 +40,13 @@ class Rule:
     sources: tuple[str, ...]
     overrides: tuple[Override, ...] = ()
 
-    def fires(self) -> Column:
+    def predicates(self) -> list[str]:
+        """The predicate and those of the overrides."""
+        return [self.predicate, *(o.predicate for o in self.overrides if o.predicate is not None)]
+
+    def fires(self, quantiles: Quantiles) -> Column:
         """Whether the rule drops the document. A predicate over a missing signal is not true."""
-        predicate = F.expr(self.predicate)
+        predicate = F.expr(filled(self.predicate, quantiles))
         for override in self.overrides:
             where = reduce(
                 Column.__and__,
@@ -48,7 +54,7 @@ class Rule:
                 + [F.col("language.code").isin(override.languages)] * bool(override.languages),
                 F.lit(True),
             )
-            changed = F.lit(False) if override.predicate is None else F.expr(override.predicate)
+            changed = F.lit(False) if override.predicate is None else F.expr(filled(override.predicate, quantiles))
             predicate = F.when(where, changed).otherwise(predicate)
         return F.col("source").isin(list(self.sources)) & F.coalesce(predicate, F.lit(False))
 
@@ -84,6 +90,7 @@ def load_rules(config: Config) -> list[Rule]:
             *((f"override of {name}", o.predicate) for o in overrides if o.predicate),
         ]:
             check_names(where, text, schemas)
+            calls(text)
         if any(override.languages for override in overrides) and "language" not in schemas:
             raise ConfigError(f"override of {name}: languages are given, but annotate.families lacks `language`")
         rules.append(Rule(name, predicate, owners[name], overrides))

@@ -28,12 +28,14 @@ from pipelines.dedup.options import Repeats
 from pipelines.dedup.places import Place, check, of_indexes
 from pipelines.errors import GristmillError
 from pipelines.ingest.files import InputFile, discover, partitions
+from pipelines.ingest.options import parse
 from pipelines.ingest.source import reader_class
+from pipelines.ingest.url_lists import UrlLists
 from pipelines.ledger import STAGES, Stage, digest
 from pipelines.run import Run, Step
 
 # Extraction is a library's work, so another version of the library is another version of the stage.
-INGEST_CODE = [1, *(version(package) for package in ("FastWARC", "Resiliparse", "selectolax"))]
+INGEST_CODE = [2, *(version(package) for package in ("FastWARC", "Resiliparse", "selectolax"))]
 PARTITION_BYTES = 64_000_000
 
 
@@ -43,13 +45,13 @@ def ingest(run: Run) -> None:
     stage = run.stage(
         "ingest",
         inputs={name: [astuple(file) for file in files] for name, (_, files) in found.items()},
-        config=[ingest_config(run.config, source) for source in run.config.sources],
+        config=[ingest_print(run.config, source) for source in run.config.sources],
         code=INGEST_CODE,
     )
     if stage.is_fresh():
         return
     chunks = {
-        digest([source.name, INGEST_CODE, ingest_config(run.config, source), [astuple(f) for p in chunk for f in p]]): (
+        digest([source.name, INGEST_CODE, ingest_print(run.config, source), [astuple(f) for p in chunk for f in p]]): (
             source,
             chunk,
         )
@@ -80,6 +82,13 @@ def discover_files(source: Source) -> tuple[str, list[InputFile]]:
 def ingest_config(config: Config, source: Source) -> dict[str, Any]:
     """What of the config decides how a source is read, in the form that its reader takes; no path of a machine."""
     return {"format": source.format, "options": source.options, "max_text_bytes": config.max_text_bytes}
+
+
+def ingest_print(config: Config, source: Source) -> dict[str, Any]:
+    """`ingest_config`, with the contents of files that an option names in the place of their paths."""
+    options = parse(reader_class(source.format).read, source.options)
+    digests = {name: value.digests() for name, value in options.items() if isinstance(value, UrlLists)}
+    return ingest_config(config, source) | {"options": source.options | digests}
 
 
 def _chunks(parts: list[list[InputFile]], limit: int) -> Iterator[list[list[InputFile]]]:
@@ -205,19 +214,21 @@ def judged(run: Run) -> None:
     for key in stage.begin():
         staging = stage.staging()
         work = stage.staging()
-        verdicts = judge.verdicts(run.spark, run.output, run.config, work).repartition("part")
+        quantiles = judge.quantiles(run.spark, run.output, run.config)
+        verdicts = judge.verdicts(run.spark, run.output, run.config, quantiles, work).repartition("part")
         verdicts.sortWithinPartitions("part", "doc_id").write.parquet(str(staging / "verdicts"))
         run.spark.catalog.clearCache()
         shutil.rmtree(work)
         tidy(staging / "verdicts", key)
-        stage.commit(key, staging)
+        stage.commit(key, staging, {"quantiles": quantiles})
     fill_empty(stage, {"verdicts": datasets.VERDICTS})
     table = funnel.funnel(run.output, [source.name for source in run.config.sources])
     funnel.check(table, run.ledger.stages["ingest"]["facts"]["documents_in"])
     kept = sum(row["kept"] for row in table.values())
     run.say(f"judge: {kept:,} of {sum(row['documents_in'] for row in table.values()):,} documents kept")
     rules = [[rule.name, rule.predicate, list(rule.sources)] for rule in judge.all_rules(run.config)]
-    stage.finish({"funnel": table, "rules": rules})
+    (quantiles,) = [facts["quantiles"] for facts in stage.chunk_facts() if facts]
+    stage.finish({"funnel": table, "rules": rules, "quantiles": quantiles})
 
 
 def judge_config(config: Config) -> dict[str, Any]:
@@ -283,7 +294,7 @@ def write_cuts(run: Run, folder: Path) -> Path:
 
 def first_stage_changed(run: Run) -> str | None:
     """The first stage before `judge` that is not finished, or was made under another config or by other code."""
-    ingested = [ingest_config(run.config, source) for source in run.config.sources]
+    ingested = [ingest_print(run.config, source) for source in run.config.sources]
     expected = {
         "ingest": (ingested, INGEST_CODE),
         "annotate": (annotation.arguments(run.config), annotation.versions(run.config)),

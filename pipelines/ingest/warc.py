@@ -16,6 +16,7 @@ from pipelines.ingest.frames import BrokenFrame, FrameReader
 from pipelines.ingest.html import main_text
 from pipelines.ingest.records import Document, Failure, gated, too_large
 from pipelines.ingest.source import FileSource
+from pipelines.ingest.url_lists import UrlLists
 from pipelines.ingest.warc_records import Damage, WarcRecord, warc_records
 
 CANDIDATES = frozenset({"response", "resource", "conversion"})
@@ -30,6 +31,7 @@ _HTML_START = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BINARY_START = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"\x1f\x8b", b"RIFF", b"wOF", b"%!PS")
+NO_LISTS = UrlLists()
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -47,12 +49,14 @@ def read_warc(
     *,
     max_text_bytes: int,
     max_html_bytes: Annotated[int, Field(gt=0, description="bytes; a larger page is gated: `too_large`")] = 20_000_000,
+    urls: Annotated[UrlLists, Field(description="lists of domains and words: such URLs are gated")] = NO_LISTS,
 ) -> Iterator[Document | Failure]:
     """Documents of one archive; `meta` holds host, date, record id, HTTP status, MIME type, charset and title.
 
-    Gates: `too_large` (a page of more than `max_html_bytes`), `http_status` (not 200), `content_type` (neither HTML
-    nor plain text, by header and first bytes), `too_deep` (see pipelines.ingest.html), `no_text`. A damaged record is
-    a failure of level record where its header tells that it was a candidate, else of level file; reading goes on.
+    Gates: `url_domain`, `url_hard`, `url_soft`, `url_strict` (see filters.urls), `too_large` (a page of more than
+    `max_html_bytes`), `http_status` (not 200), `content_type` (neither HTML nor plain text, by header and first
+    bytes), `too_deep` (see pipelines.ingest.html), `no_text`. A damaged record is a failure of level record where its
+    header tells that it was a candidate, else of level file; reading goes on.
     """
     if _is_arc(path):
         yield Failure("file", "", "ARC archive", "only WARC is read")
@@ -65,7 +69,7 @@ def read_warc(
             detail = "; ".join(part for part in (record.headers.get("warc-target-uri", ""), record.detail) if part)
             yield Failure("record" if is_candidate else "file", record.position, record.reason, detail)
         elif record.headers.get("warc-type", "").lower() in CANDIDATES:
-            yield _document(record, name, max_html_bytes, max_text_bytes)
+            yield _document(record, name, max_html_bytes, max_text_bytes, urls)
     if empty:
         yield Failure("file", "", "no WARC record", "the file is empty")
 
@@ -73,10 +77,14 @@ def read_warc(
 WarcSource.read = staticmethod(read_warc)
 
 
-def _document(record: WarcRecord, name: str, max_html_bytes: int, max_text_bytes: int) -> Document | Failure:
+def _document(
+    record: WarcRecord, name: str, max_html_bytes: int, max_text_bytes: int, urls: UrlLists
+) -> Document | Failure:
     uri = record.headers.get("warc-target-uri", "").strip("<>") or name
     meta = _meta(record, uri)
     position = record.position
+    if urls != NO_LISTS and (gate := urls.gate(uri)):
+        return gated(position, uri, gate, meta)
     if record.block is None:
         return gated(position, uri, "too_large", {**meta, "bytes": str(record.length)})
     body, charset = record.block, None

@@ -10,8 +10,10 @@ from fastwarc.warc import ArchiveIterator
 from hypothesis import HealthCheck, given, settings
 from ingest_cases import SENTENCE, failures, gates, members, mutations, page, read_all, response, texts, warc_record
 
+from pipelines.errors import ConfigError
 from pipelines.ingest.html import main_text
 from pipelines.ingest.records import Document
+from pipelines.ingest.source import check_options
 
 INFO = warc_record("warcinfo", "", b"software: test\r\n", "application/warc-fields")
 PAGES = [response(f"http://host{i}.example/{i}", page(f"Page {i}")) for i in range(5)]
@@ -128,6 +130,31 @@ def test_bodies_as_servers_and_crawlers_leave_them(tmp_path: Path, headers: str,
     row = one(tmp_path, response("http://a.example/", body, headers=headers))
     assert row.text is not None
     assert SENTENCE.strip() in row.text.decode()
+
+
+def test_listed_urls_are_gated_before_their_pages_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "domains").write_text("# bad ones\nhost1.example\n")
+    (tmp_path / "words").write_text("casino\n")
+    (tmp_path / "soft").write_text("free\nbonus\n")
+    monkeypatch.setenv("LISTS", str(tmp_path))
+    urls = {"domains": ["${LISTS}/domains"], "hard": [str(tmp_path / "words")], "soft": [str(tmp_path / "soft")]}
+    named = [
+        "http://host1.example/1",
+        "http://sub.host1.example/",
+        "http://a.example/casino",
+        "http://b.example/free-bonus",
+    ]
+    pages = [response(url, page(url)) for url in [*named, "http://c.example/free", "http://host12.example/"]]
+    found = read_all("warc", write(tmp_path, *members(pages)), urls=urls)
+    assert [gates([row]) for row in found] == [["url_domain"], ["url_domain"], ["url_hard"], ["url_soft"], [], []]
+    assert [row.text is None for row in found] == [True] * 4 + [False] * 2
+
+
+def test_a_list_of_urls_that_is_not_there_is_named_before_anything_is_read():
+    with pytest.raises(ConfigError, match=r"urls.*nowhere\.txt"):
+        check_options("warc", {"urls": {"domains": ["/nowhere.txt"]}})
+    with pytest.raises(ConfigError, match="domain"):
+        check_options("warc", {"urls": {"domain": []}})
 
 
 def test_a_text_that_is_too_large_is_a_failure(tmp_path: Path):

@@ -52,7 +52,7 @@ def write(folder, rows, pairs=()):
 
 
 def verdicts(spark, folder, settings):
-    frame = judge.verdicts(spark, folder, settings, folder / "work")
+    frame = judge.verdicts(spark, folder, settings, judge.quantiles(spark, folder, settings), folder / "work")
     assert frame.columns == datasets.VERDICTS.names
     return {row["doc_id"]: row for row in frame.collect()}
 
@@ -89,6 +89,19 @@ def test_the_language_rule(spark, tmp_path):
     found = verdicts(spark, tmp_path, config(language={"keep": ["eng"]}))
     assert found[A]["kept"]
     assert found[B]["failed_rules"] == ["language.code"]
+
+
+def test_quantiles_are_of_those_that_may_stay_and_of_each_group(spark, tmp_path):
+    rules = tmp_path / "mine.yaml"
+    rules.write_text("low: quality.words < quantile(quality.words, 0.5, source)\n")
+    rows = [(f"{i:032x}", "first", i, "eng", "g", None) for i in range(10)]
+    rows += [(f"{i:032x}", "second", i, "eng", "g", None) for i in range(100, 105)]
+    rows += [(f"{i:032x}", "first", i, "fra", "g", None) for i in range(200, 220)]
+    rows.append((D, "second", 0, "eng", "g", "x"))
+    write(tmp_path, rows)
+    found = verdicts(spark, tmp_path, config(rules={"sets": {"web": [str(rules)]}}, language={"keep": ["eng"]}))
+    dropped = sorted(int(d, 16) for d, row in found.items() if "mine.low" in row["failed_rules"])
+    assert dropped == [0, 1, 2, 3, 100, 101]  # medians 4 and 102; the French ones are no part of them, and pass
 
 
 @pytest.mark.parametrize(
