@@ -13,6 +13,7 @@ from pipelines import datasets
 from pipelines.config import nearest
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.explain_duplicates import add_duplicates
+from pipelines.explain_lines import CHANGED, CUT, FOUND, marked_lines
 from pipelines.funnel import reasons
 from pipelines.lookup import (
     DUPLICATE,
@@ -41,8 +42,8 @@ def explain(output: Path, doc: str | None, uri: str | None) -> list[Row]:
     Of each: doc_id, source, uri, status (kept, dropped, unreadable, or not judged), reason (see `funnel.REASONS`),
     meta, text (an excerpt), characters, bytes; then what the finished stages say: signals by family, rules (all that
     were asked, with predicate, values and whether they failed), failed_rules, split, duplicate_of, stands_for, cluster
-    and pairs (see `explain_duplicates`), edits. An unreadable one has errors. A URI also finds what could not be read
-    in the file of that path.
+    and pairs (see `explain_duplicates`), edits, lines (see `explain_lines`). An unreadable one has errors. A URI also
+    finds what could not be read in the file of that path.
 
     Raises ConfigError unless exactly one of `doc` (32 hex digits) and `uri` is given, GristmillError where nothing
     matches.
@@ -53,7 +54,7 @@ def explain(output: Path, doc: str | None, uri: str | None) -> list[Row]:
         raise ConfigError(f"--doc: a doc_id has 32 hex digits, {excerpt(doc, 80)!r} does not")
     finished = Finished.read(output)
     column, value = ("doc_id", doc) if doc is not None else ("uri", well_formed(uri or ""))
-    documents = rows_where(datasets.files(output, "documents"), column, [value])
+    documents = list(rows_where(datasets.files(output, "documents"), column, [value]))
     found = {row["doc_id"]: document_facts(row, EXCERPT) for row in documents}
     unreadable = _unreadable(output, "doc_id" if doc is not None else "path", value)
     if not found and not unreadable:
@@ -61,6 +62,7 @@ def explain(output: Path, doc: str | None, uri: str | None) -> list[Row]:
     _add_verdicts(finished, found)
     _add_signals(finished, found)
     _add_edits(finished, found)
+    _add_lines(finished, found, {row["doc_id"]: row["text"] for row in documents})
     return [found[key] for key in sorted(found)] + unreadable
 
 
@@ -123,6 +125,22 @@ def _add_edits(finished: Finished, found: dict[str, Row]) -> None:
         edits = found[row["doc_id"]].setdefault("edits", [])
         if len(edits) < EDITS_SHOWN:
             edits.append({name: row[name] for name in names})
+
+
+def _add_lines(finished: Finished, found: dict[str, Row], texts: dict[str, str | None]) -> None:
+    """Add the text's lines, those marked that edits or repeats are about."""
+    spans: dict[str, list[Row]] = {doc_id: [] for doc_id in found}
+    for doc_id, facts in found.items():
+        for edit in facts.get("edits", []):
+            mark = CHANGED if edit["kind"] == "mask" else CUT
+            spans[doc_id].append({**edit, "mark": mark})
+    files = datasets.files(finished.output, "repeats") if finished.has("repeats") else []
+    for row in rows_where(files, "doc_id", found):
+        about = row["elsewhere"] if row["kind"] == "contamination" else f"{row['count']:,} documents"
+        spans[row["doc_id"]].append({**row, "mark": FOUND, "reason": f"{row['kind']}: {about}"})
+    for doc_id, text in texts.items():
+        if text is not None:
+            found[doc_id]["lines"] = marked_lines(text, spans[doc_id], EXCERPT)
 
 
 def sample(output: Path, rule: str, count: int) -> list[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.explain_duplicates import SHOWN
+from pipelines.explain_lines import as_lines
 from pipelines.lookup import Row, excerpt
 
 
@@ -26,8 +27,7 @@ def as_text(facts: Row) -> str:
     lines += [f"  edit  {e['kind']} {e['start']}-{e['end']}: {e['reason']}" for e in facts.get("edits", [])]
     lines += [f"  meta  {name}: {value}" for name, value in facts.get("meta", {}).items()]
     shown = "\n".join(line.replace("\n", " ") for line in lines)
-    text = "".join(f"\n  | {line}" for line in (facts.get("text") or "").split("\n")) if facts.get("text") else ""
-    return excerpt(shown, len(shown)) + text
+    return "\n".join([excerpt(shown, len(shown)), *as_lines(facts.get("lines", []))])
 
 
 def _outcome(facts: Row) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipelines import datasets
 from pipelines.errors import GristmillError
-from pipelines.ledger import read_stages
+from pipelines.ledger import STAGES, read_stages
 from pipelines.quantiles import Quantiles, calls
 
 DUPLICATE = "duplicate"  # named like a rule, though `duplicate_of` says it and `failed_rules` does not
@@ -96,8 +96,7 @@ class Finished:
 
     def has(self, dataset: str) -> bool:
         """Whether the stage that writes a dataset is finished; what an unfinished one left is not looked at."""
-        stage = {"verdicts": "judge", "pairs": "match", "signals": "annotate", "edits": "annotate"}[dataset]
-        return stage in self.facts
+        return next(stage for stage, written in STAGES.items() if dataset in written) in self.facts
 
 
 def batches(files: Iterable[str], columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -41,7 +41,7 @@ class RuleFacts:
 
     `alone` counts the documents that would have been kept without the rule: it is the only one that failed, and no
     similar document is kept, nor (of a held-out document) one of its cluster in train. None for gates: what they stop
-    was not measured.
+    was not measured. `overlap`: by other rule, on how many documents both fired, the most first.
     """
 
     name: str
@@ -49,6 +49,7 @@ class RuleFacts:
     fired: int
     alone: int | None
     asked: int | None
+    overlap: dict[str, int] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     examples: list[Row] = field(default_factory=list)
 
@@ -81,9 +82,16 @@ def rule_facts(finished: Finished, verdicts: Verdicts, not_alone: Counter[str]) 
             alone = verdicts.fired[name]
         overrides = [_override(o) for o in rule.overrides] if rule else []
         predicate = rule.predicate if rule else None
-        facts.append(RuleFacts(name, predicate, verdicts.fired[name], alone, asked, overrides))
+        overlap = overlap_of(name, verdicts.together)
+        facts.append(RuleFacts(name, predicate, verdicts.fired[name], alone, asked, overlap, overrides))
     _add_examples(finished, verdicts.examples, applied, facts)
     return facts
+
+
+def overlap_of(name: str, together: Counter[tuple[str, str]]) -> dict[str, int]:
+    """By other rule, on how many documents it fired as well, the most first."""
+    others = {b if a == name else a: count for (a, b), count in together.items() if name in (a, b)}
+    return dict(sorted(others.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _override(override: Row) -> str:

@@ -15,7 +15,8 @@ from pipelines import datasets
 from pipelines.funnel import reasons
 from pipelines.lookup import DUPLICATE, Examples, batches, find, keys
 
-EXAMPLES = 3  # of each rule
+OF_RULE = 10  # examples of each rule
+EXAMPLES = 3  # of anything else
 AT_ONCE = 8_000_000  # documents in memory; more are gone through in several passes
 
 COLUMNS = ["doc_id", "source", "failed_rules", "duplicate_of", "duplicate_in", "cluster", "stands_for", "kept", "part"]
@@ -25,7 +26,8 @@ class Verdicts:
     """What one pass over verdicts/ counts.
 
     `single`: by rule, documents for which it is the only reason; `held`: by (source, index), documents that an earlier
-    run holds; `joined`: documents whose cluster has the name of another.
+    run holds; `joined`: documents whose cluster has the name of another; `together`: by two names, the lesser first,
+    documents on which both fired.
     """
 
     def __init__(self, output: Path) -> None:
@@ -34,9 +36,10 @@ class Verdicts:
         self.with_text: Counter[str] = Counter()  # by source
         self.fired: Counter[str] = Counter()
         self.single: Counter[str] = Counter()
+        self.together: Counter[tuple[str, str]] = Counter()
         self.held: Counter[tuple[str, str]] = Counter()
         self.joined = self.stands_for = 0
-        self.examples = Examples(EXAMPLES)
+        self.examples = Examples(OF_RULE)
         for batch in batches(self.files, COLUMNS):
             self._count(batch)
         self.sources = sorted(self.documents)
@@ -52,6 +55,7 @@ class Verdicts:
             if len(at):
                 self.fired[name] += len(at)
                 self.examples.add(name, batch.take(at))
+        self.together.update(overlaps(found, len(batch)))
         self.single.update(sole_rules(batch).drop_null().to_pylist())
         held = batch.filter(pc.is_valid(batch["duplicate_in"]))
         self.held.update(zip(held["source"].to_pylist(), held["duplicate_in"].to_pylist()))
@@ -100,6 +104,17 @@ def sole_rules(batch: pa.RecordBatch) -> pa.StringArray:
     found = np.full(len(batch), None, object)
     found[sole] = batch["failed_rules"].values.take(first).to_pylist()
     return pa.array(found, pa.string())
+
+
+def overlaps(rows: dict[str, pa.Array], count: int) -> dict[tuple[str, str], int]:
+    """Of `count` rows, on how many two rules fired, by their names, the lesser first. `rows`: by rule, which rows."""
+    names = sorted(rows)
+    fired = np.zeros((len(names), count), np.float32)  # counts up to 2^24 are exact, and a batch has fewer rows
+    for number, name in enumerate(names):
+        fired[number, rows[name].to_numpy()] = 1
+    both = (fired @ fired.T).astype(np.int64)
+    pairs = zip(*np.nonzero(np.triu(both, 1)))
+    return {(names[a], names[b]): int(both[a, b]) for a, b in pairs}
 
 
 def codes(names: pa.Array, known: list[str]) -> NDArray[np.int16]:

@@ -94,11 +94,12 @@ def test_page_shows_every_rule_with_examples_and_values(run: Path) -> None:
         assert name in shown
         assert predicate in shown
     assert page["rules"].keys() >= {name for name, *_ in RULES}
-    assert shown.count("quality.words = ") == 3  # of five; q.loud names it in a literal only
+    assert shown.count("quality.words = ") == 5  # q.loud names it in a literal only
+    assert "Also fired: q.loud on 1" in shown
     assert "quality.hashes = 0.5" in shown
     assert "fra: quality.words < 20" in shown
     section = text[text.index('id="rules"') : text.index('id="duplicates"')]
-    assert section.count("<blockquote>") == 3 + 1 + 1 + 1 + 1 + 1  # q.short has five documents, all others one
+    assert section.count("<blockquote>") == 5 + 1 + 1 + 1 + 1 + 1  # q.short has five documents, all others one
 
 
 def test_hostile_text_stays_text_and_nothing_is_loaded(run: Path) -> None:
@@ -165,6 +166,10 @@ def test_rules_and_lengths_are_those_of_a_brute_force_count(random_page: tuple[A
         ]
         assert page["rules"][name]["fired"] == sum(name in row["failed_rules"] for row in documents)
         assert page["rules"][name]["alone"] == len(alone)
+        failed = [row["failed_rules"] for row in documents if name in row["failed_rules"]]
+        others = Counter(rule for rules in failed for rule in rules if rule != name)
+        others["duplicate"] = sum(row["duplicate_of"] is not None for row in documents if name in row["failed_rules"])
+        assert page["rules"][name]["overlap"] == {rule: count for rule, count in others.items() if count}
         assert 0 < len(alone) < sum(row["failed_rules"] == [name] for row in documents)
     for word in ("kept", "dropped"):
         rows = [row for row in documents if row["kept"] == (word == "kept")]
