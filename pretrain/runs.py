@@ -50,6 +50,8 @@ def open_run(directory: Path, name: str | None = None) -> SavedRun:
     Raises FileNotFoundError where there is no such run or no checkpoint, ValueError where a name is needed,
     MismatchError where the shards or the tokenizer have changed, CheckpointError where a file is damaged.
     """
+    if not directory.is_dir():
+        raise FileNotFoundError(f"there is no directory {directory}")
     runs = sorted(path.name for path in (directory / "runs").glob("*") if (path / "checkpoints").is_dir())
     if name is None and len(runs) > 1:
         raise ValueError(f"--run: there are {', '.join(runs)}; name one")

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,8 +54,11 @@ def train(
     if pattern not in PATTERNS:
         raise typer.BadParameter(f"{pattern!r} is none of: {', '.join(PATTERNS)}", param_hint="--pattern")
     with _exit_status():
-        texts = (text for file in files for text in read_texts(file, column))
-        trained = train_bpe(texts, vocab_size, pattern, min_frequency=min_frequency)
+        texts = (text for file in files for text in read_texts(file, column) if text)
+        first = next(texts, None)
+        if first is None:
+            raise typer.BadParameter("there is no text in them", param_hint="FILES")
+        trained = train_bpe(chain([first], texts), vocab_size, pattern, min_frequency=min_frequency)
         save(trained, output)
         facts = {"output": str(output), "vocabulary_size": trained.get_vocab_size(), "sha256": sha256(output)}
     if as_json:
@@ -119,14 +123,21 @@ def decode(
 
     with _exit_status():
         encoder = load(directory)
-        numbers = ids or [int(word) for word in sys.stdin.read().replace(",", " ").strip(" \n[]").split()]
+        numbers = ids or _numbers(sys.stdin.read())
         if unknown := [number for number in numbers if not 0 <= number < encoder.vocabulary_size]:
-            raise ValueError(
-                f"the vocabulary has no token {unknown[0]}; its ids go from 0 to {encoder.vocabulary_size - 1}"
-            )
+            last = encoder.vocabulary_size - 1
+            raise typer.BadParameter(f"the vocabulary has no token {unknown[0]}; its ids go from 0 to {last}")
         text = encoder.decode(numbers)
     if as_json:
         typer.echo(json.dumps(text, ensure_ascii=False))
     else:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
+
+
+def _numbers(text: str) -> list[int]:
+    """Ids as numbers or as a JSON list."""
+    try:
+        return [int(word) for word in text.replace(",", " ").strip(" \n[]").split()]
+    except ValueError as error:
+        raise typer.BadParameter(f"ids are numbers: {error}") from error

@@ -90,7 +90,7 @@ def test_unknown_ids_are_refused(files, tmp_path):
     output = str(tmp_path / "out")
     run(app, ["train", files[0], "--vocab-size", "300", "--output", output])
     result = run(app, ["decode", output, "300"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no token 300" in result.output
 
 
@@ -114,3 +114,14 @@ def test_help_imports_nothing_heavy():
     code = f"import sys, tokenizer.cli; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_ids_that_are_no_numbers_and_files_without_text(files, tmp_path):
+    output = str(tmp_path / "out")
+    run(app, ["train", files[0], "--vocab-size", "300", "--output", output])
+    result = run(app, ["decode", output], input="1 two 3")
+    assert (result.exit_code, "ids are numbers" in result.output) == (2, True)
+    (tmp_path / "empty.txt").write_text("")
+    result = run(app, ["train", str(tmp_path / "empty.txt"), "--output", str(tmp_path / "none")])
+    assert (result.exit_code, "no text" in result.output) == (2, True)
+    assert not (tmp_path / "none").exists()
