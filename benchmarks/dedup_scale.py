@@ -50,6 +50,7 @@ def measure(texts: Path, work: Path) -> dict[str, Any]:
     steps = {name: round(stage["seconds"], 1) for name, stage in stages.items()}
     found = {
         "seconds": took.seconds,
+        "cpu_seconds": took.cpu_seconds,
         "deciding_seconds": round(sum(steps[name] for name in ours.DECIDING), 1),
         "step_seconds": steps,
         "peak_mb": took.peak_mb,
@@ -67,7 +68,7 @@ def growth(cache: Path, sizes: list[int]) -> dict[str, Any]:
         found = measure(folder / "texts", work)
         a, b, jaccard, _ = (column.to_numpy() for column in pq.read_table(folder / "pairs.parquet").columns)
         runs.append({"documents": documents, **found, **agreement(mask(ours.kept(work), documents), a, b, jaccard)})
-    times = {key: round(runs[1][key] / runs[0][key], 2) for key in ("seconds", "deciding_seconds")}
+    times = {key: round(runs[1][key] / runs[0][key], 2) for key in ("seconds", "cpu_seconds", "deciding_seconds")}
     return {"growth": runs, "growth_times": times}
 
 
