@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
+from jobs.quality import app as quality_app
 from pretrain.cli import app as pretrain_app
 from shards.cli import app as shards_app
 from tokenizer.cli import app as tokenizer_app
 
 app = typer.Typer(name="gristmill", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(quality_app, name="quality", help="Make models of quality from examples.")
 app.add_typer(tokenizer_app, name="tokenizer", help="Train a tokenizer, report on it, encode and decode.")
 app.add_typer(shards_app, name="shards", help="Look into packed shards and verify them.")
 app.add_typer(pretrain_app, name="pretrain", help="Train a model on shards, measure it, sample from it.")
@@ -145,6 +147,14 @@ def reference() -> None:
 
     readers = {name: source.reader_class(name).read for name in source.FORMATS}
     print(page(RunConfig), options.reference(readers), sep="\n", end="")
+
+
+@config_app.command("signals")
+def signals() -> None:
+    """Print the reference of all signals, in Markdown."""
+    from pipelines.signal_reference import reference
+
+    print(reference(), end="")
 
 
 def _finished(directory: Path) -> Path:

@@ -7,6 +7,7 @@ text that the edits leave. Nothing is decided here and no text is changed.
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +41,9 @@ FAMILIES = {
     "code": "filters.code:Code",
     "pii": "filters.pii:Pii",
     "url": "filters.urls:Urls",
+    "learned": "filters.learned:Learned",
+    "importance": "filters.importance:Importance",
+    "unigram": "filters.unigram:Unigram",
 }
 
 
@@ -120,7 +124,15 @@ def versions(config: Config) -> dict[str, Any]:
         "content": content.VERSION,
         "minhash": minhash.VERSION,
         **{name: family.version for name, family in family_types(config).items()},
+        "files": {name: _digests(options) for name, options in config.annotate.options.items()},
     }
+
+
+def _digests(options: dict[str, Any]) -> dict[str, str]:
+    """SHA-256 of the files that options name: a model or a list that is another one under the same path."""
+    values = [each for value in options.values() for each in (value if isinstance(value, list) else [value])]
+    named = [Path(value) for value in values if isinstance(value, str) and Path(value).is_file()]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in named}
 
 
 def shingles(config: Config) -> list[Any]:

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from jobs.cli import app
 from jobs.config import RunConfig, check_inputs, load
+from pipelines.annotate import versions
 from pipelines.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -136,3 +137,13 @@ def test_the_reference_page_names_every_key_and_option():
     lines = (ROOT / "docs" / "config.md").read_text(encoding="utf-8").split("\n")
     for key in (*RunConfig.model_fields, "threshold", "max_html_bytes", "columns", "group"):
         assert any(line.startswith(f"| `{key}` |") for line in lines), key
+
+
+def test_a_model_that_was_replaced_under_its_name_is_another_one(tmp_path):
+    (tmp_path / "model").write_bytes(b"one")
+    options = {"toxicity": {"model": str(tmp_path / "model")}}
+    config = load(write(tmp_path, page(annotate={"options": options})))
+    before = versions(config)
+    assert versions(config) == before
+    (tmp_path / "model").write_bytes(b"two")
+    assert versions(config) != before
