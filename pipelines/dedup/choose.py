@@ -20,7 +20,10 @@ from pipelines import datasets
 from pipelines.config import Dedup
 from pipelines.dedup import choice, choice_spark, freed
 from pipelines.dedup.evidence import Evidence
+from pipelines.dedup.freed import HubRows
 from pipelines.dedup.places import Place, node, node_names
+
+ROWS_OF_HUBS = 10  # in memory, a row of hubs/ takes a tenth of what a document takes
 
 
 def duplicates(
@@ -40,7 +43,7 @@ def duplicates(
         documents = documents.unionByName(earlier, allowMissingColumns=True)
         order = [F.coalesce("place", F.lit(len(places))), *order]
     few_pairs = datasets.rows(places[0].output, "pairs") <= settings.in_memory_pairs
-    if few_pairs and _hub_rows(places) <= settings.in_memory_documents:
+    if few_pairs and _hub_rows(places) <= ROWS_OF_HUBS * settings.in_memory_documents:
         return _named(_in_memory(documents, order, places, settings, folder), old), old
     found = spark.read.parquet(*datasets.files(places[0].output, "pairs"))
     pairs = found.select(node(F.col("index"), F.col("a")).alias("a"), "b", "similarity", "kind")
@@ -96,10 +99,8 @@ def _in_memory(
     ids = [*names.chunks, *found["b"].chunks]
     hubs = None
     if not transitive and _hub_rows(places):
-        members = datasets.scan(places[0].output, "hubs")
-        names = node_names(members["index"], members["doc_id"])
-        hubs = pa.table({"key": members["key"], "first": names, "settled": members["settled"]})
-        ids += names.chunks
+        hubs = freed.hub_rows(places[0].output)
+        ids.append(hubs.nodes)
     involved = pc.unique(pa.chunked_array(ids, pa.string()))
     pq.write_table(pa.table({"doc_id": involved}), folder / "involved.parquet")
     nodes = documents.join(
@@ -117,15 +118,15 @@ def _in_memory(
     return spark.read.schema(schema).parquet(str(folder / "chosen.parquet"))
 
 
-def _any_freed(chosen: pa.Table, nodes: pa.Table, pairs: pa.Table, hubs: pa.Table) -> bool:
+def _any_freed(chosen: pa.Table, nodes: pa.Table, pairs: pa.Table, hubs: HubRows) -> bool:
     """Whether a document stays that was not compared with all others of its hubs that may stay."""
     staying = chosen.filter(pc.and_(nodes["takes_part"], pc.is_null(chosen["duplicate_of"])))["doc_id"]
     # A hub knows a content by its first document, which rules may have dropped while a copy of it stays.
     copies = pairs.filter(pc.equal(pairs["kind"], "exact"))
     first = copies["a"].filter(pc.is_in(copies["b"], value_set=staying))
     wanted = pa.chunked_array([*staying.chunks, *first.chunks], pa.string())
-    unsettled = hubs["first"].filter(pc.invert(hubs["settled"]))
-    return bool(pc.any(pc.is_in(unsettled, value_set=wanted)).as_py())
+    may_stay = pc.is_in(hubs.nodes, value_set=wanted).to_numpy(zero_copy_only=False)
+    return bool((may_stay[hubs.at] & ~hubs.settled).any())
 
 
 def _freed(

@@ -11,10 +11,13 @@ buckets is the only set of which both hold. So the kept documents are those that
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -23,7 +26,17 @@ from pipelines.config import Dedup
 from pipelines.dedup import choice, hubs
 from pipelines.dedup.compared import frame
 from pipelines.dedup.evidence import Evidence, Lists
-from pipelines.dedup.places import Place, load, node
+from pipelines.dedup.places import Place, load, node, node_names
+
+
+class HubRows(NamedTuple):
+    """Rows of hubs/, m of them about k documents: 13 bytes a row, and the names once."""
+
+    keys: NDArray[np.int64]  # [m]
+    nodes: pa.StringArray  # [k]: hex digits, all different
+    at: NDArray[np.int32]  # [m]: which of the nodes
+    settled: NDArray[np.bool_]  # [m]
+
 
 PAIRS_SCHEMA = "a string, b string, similarity double, kind string"
 
@@ -48,7 +61,7 @@ def pairs(
     if count <= settings.in_memory_documents:
         ranked = staying.join(waiting, "first", how="left_semi").coalesce(1).sortWithinPartitions(*order, "doc_id")
         by_rank = pc.unique(ranked.select("first").toArrow()["first"])
-        found = spark.createDataFrame(_led(by_rank, waiting.toArrow(), places, evidence, folder))
+        found = spark.createDataFrame(_led(by_rank, of_table(waiting.toArrow()), places, evidence, folder))
     else:
         unranked = waiting.select("key", F.unhex("first").alias("id"), "settled")
         led, _, _ = hubs.hub_pairs(unranked, frame(spark, places, "global", None), evidence, folder)
@@ -59,7 +72,31 @@ def pairs(
     return written if written.head(1) else None
 
 
-def _led(ids: pa.Array, rows: pa.Table, places: list[Place], evidence: Evidence, folder: Path) -> pa.Table:
+def hub_rows(output: Path) -> HubRows:
+    """The rows of hubs/ in memory, for as long as that is possible."""
+    columns = ["key", "doc_id", "index", "settled"]
+    table = pq.read_table(output / "hubs", columns=columns, read_dictionary=["doc_id"], partitioning=None)
+    ids = table["doc_id"].unify_dictionaries().combine_chunks()
+    names, at = ids.dictionary, ids.indices.to_numpy()
+    if table["index"].null_count < len(table):
+        index = table["index"].combine_chunks().dictionary_encode()
+        places = pc.fill_null(index.indices, len(index.dictionary)).to_numpy()
+        codes, at = np.unique(at.astype(np.int64) * (len(index.dictionary) + 1) + places, return_inverse=True)
+        of_id, of_place = np.divmod(codes, len(index.dictionary) + 1)
+        earlier = index.dictionary.take(pa.array(of_place, mask=of_place == len(index.dictionary)))
+        names = node_names(pa.chunked_array([earlier]), pa.chunked_array([names.take(pa.array(of_id))]))
+        names = names.combine_chunks()
+    settled = table["settled"].to_numpy()
+    return HubRows(table["key"].to_numpy(), names, at.astype(np.int32), settled)
+
+
+def of_table(rows: pa.Table) -> HubRows:
+    """Rows (key, first: the node, settled) in that form."""
+    first = rows["first"].combine_chunks().dictionary_encode()
+    return HubRows(rows["key"].to_numpy(), first.dictionary, first.indices.to_numpy(), rows["settled"].to_numpy())
+
+
+def _led(ids: pa.Array, rows: HubRows, places: list[Place], evidence: Evidence, folder: Path) -> pa.Table:
     """(a, b, similarity): each of the nodes `ids`, in keep order, that is similar to one before it that stays."""
     nodes = pa.table({"doc_id": ids, "takes_part": np.ones(len(ids), np.bool_)})
     members = members_of(ids, rows, places, evidence, folder)
@@ -69,15 +106,15 @@ def _led(ids: pa.Array, rows: pa.Table, places: list[Place], evidence: Evidence,
 
 
 def members_of(
-    ids: pa.Array, rows: pa.Table, places: list[Place], evidence: Evidence, folder: Path
+    ids: pa.Array, rows: HubRows, places: list[Place], evidence: Evidence, folder: Path
 ) -> choice.HubMembers:
-    """The hubs of the nodes `ids` (hex digits, all different), from rows (key, first: the node, settled)."""
-    position = pc.index_in(rows["first"], value_set=ids)
-    rows, at = rows.filter(position.is_valid()), position.drop_null().to_numpy()
-    hub = np.unique(rows["key"].to_numpy(), return_inverse=True)[1]
+    """The hubs of the nodes `ids` (hex digits, all different), from rows of hubs/, of which some may be of others."""
+    position = pc.fill_null(pc.index_in(rows.nodes, value_set=ids), -1).to_numpy()[rows.at]
+    known = position >= 0
+    at, hub = position[known], np.unique(rows.keys[known], return_inverse=True)[1]
     by_node = np.lexsort((hub, at))
     settled = np.zeros(len(ids), np.bool_)
-    settled[at] = rows["settled"].to_numpy()
+    settled[at] = rows.settled[known]
     involved = np.unique(at)
     nodes = np.frombuffer(bytes.fromhex("".join(ids.take(pa.array(involved)).to_pylist())), np.uint8).reshape(-1, 16)
     found = load(places, nodes, evidence.column, folder / "evidence")
