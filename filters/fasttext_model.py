@@ -13,7 +13,7 @@ _LABEL_PREFIX = "__label__"
 
 
 class FastTextModel:
-    """Predicts the best label of a text, without fastText's Python wrapper, which copies and warns."""
+    """Predicts the best labels of a text, without fastText's Python wrapper, which copies and warns."""
 
     def __init__(self, path: Path) -> None:
         """Raises `ValueError` where the file is no fastText classifier."""
@@ -29,9 +29,17 @@ class FastTextModel:
 
         Even an empty text gets a label, from the model's prior; a caller that minds asks only about words.
         """
+        return self.best(text, 1)[0]
+
+    def best(self, text: bytes, k: int) -> list[tuple[str, float]]:
+        """The k best labels with their probabilities, as `predict` has them, the best first; all where there are fewer.
+
+        Labels of a probability below 1e-5 (fastText's least logarithm) may be missing.
+        """
         line = text.translate(_SEPARATORS).replace(b"</s>", b" ") + b"\n"
-        [(probability, label)] = self._predict(line, 1, 0.0, "strict")
-        return label.removeprefix(_LABEL_PREFIX), min(probability, 1.0)  # floats add up to 1.00001 at times
+        found = self._predict(line, k, 0.0, "strict")
+        # Floats add up to 1.00001 at times.
+        return [(label.removeprefix(_LABEL_PREFIX), min(probability, 1.0)) for probability, label in found]
 
 
 @cache

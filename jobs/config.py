@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pipelines import annotate, config_file, judge
+from pipelines import annotate, config_file, judge, languages
 from pipelines.config import Config
 from pipelines.dedup import places
 from pipelines.errors import ConfigError
@@ -35,7 +35,7 @@ def load(path: str | Path) -> RunConfig:
             raise ConfigError(f"{path}: sources.{i}.options: {error}") from error
     try:
         judge.check(config)
-        annotate.build(config)
+        languages.check(config, annotate.build(config).get("language"))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if config.tokenizer.pattern not in PATTERNS:

@@ -41,6 +41,8 @@ FAMILIES = {
     "code": "filters.code:Code",
     "pii": "filters.pii:Pii",
     "url": "filters.urls:Urls",
+    "garbled": "filters.garbled:Garbled",
+    "advertising": "filters.advertising:Advertising",
     "learned": "filters.learned:Learned",
     "importance": "filters.importance:Importance",
     "unigram": "filters.unigram:Unigram",
@@ -83,13 +85,15 @@ def check_choices(config: Config, key: Literal["edits", "masks"], valid: tuple[s
             raise ConfigError(f"annotate.{key}: {name!r} is not known; did you mean {close[0]!r}?")
 
 
-def build(config: Config) -> None:
-    """Build every family once. Raises ConfigError where an option is unknown or a model is missing or altered."""
+def build(config: Config) -> dict[str, Family]:
+    """Every family by name. Raises ConfigError where an option is unknown or a model is missing or altered."""
+    built: dict[str, Family] = {}
     for name, family in family_types(config).items():
         try:
-            family(**config.annotate.options.get(name, {}))
+            built[name] = family(**config.annotate.options.get(name, {}))
         except (AssetError, TypeError, ValueError) as error:
             raise ConfigError(f"annotate.options.{name}: {error}") from error
+    return built
 
 
 def by_source(config: Config, name: Literal["edits", "masks"]) -> dict[str, list[str]]:

@@ -11,8 +11,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from filters import language_codes
 from pipelines.dedup.curve import bands_and_rows
 from pipelines.dedup.options import Repeats
 from pipelines.errors import ConfigError
@@ -21,7 +22,15 @@ Kind = Literal["web", "book", "code", "text"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{3}$", description="ISO 639-3")]
+
+
+def _language_code(value: str) -> str:
+    if not re.fullmatch("[a-z]{3}", value):
+        raise ValueError(f"{value!r} is no ISO 639-3 code; did you mean {language_codes.nearest(value)!r}?")
+    return value
+
+
+LanguageCode = Annotated[str, AfterValidator(_language_code)]
 
 KIND_OF_FORMAT: dict[str, Kind] = {"warc": "web", "epub": "book", "code": "code"}
 
@@ -74,7 +83,22 @@ class Language(Model):
 
     keep: list[LanguageCode] = Field([], description="ISO 639-3 codes to keep; empty keeps all")
     min_score: Share = Field(0.0, description="least score of the identified language")
+    min_scores: dict[LanguageCode, Share] = Field(
+        {}, description="least scores of single languages, by ISO 639-3 code, before those of the other keys"
+    )
+    min_scores_from: str | None = Field(
+        None,
+        description="a table of least scores, before that of min_score: a name in filters/rules (fineweb2, which is "
+        "for the model GlotLID v3 alone) or a CSV file",
+    )
     kinds: list[Kind] = Field(["web", "text"], description="kinds of source that the rule is asked of")
+
+    @model_validator(mode="after")
+    def _scored_languages_are_kept(self) -> Language:
+        for code in self.min_scores if self.keep else ():
+            if code not in self.keep:
+                raise ValueError(f"min_scores has a score for {code!r}, but keep leaves {code!r} out")
+        return self
 
 
 class Annotate(Model):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.normalize import normalize_code as well_formed
-from pipelines import datasets
+from pipelines import datasets, languages
 from pipelines.config import nearest
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.explain_duplicates import add_duplicates
@@ -109,7 +109,8 @@ def _add_signals(finished: Finished, found: dict[str, Row]) -> None:
             {
                 "name": rule.name,
                 "failed": rule.name in failed,
-                "predicate": (predicate := rule.predicate_for(facts["source"], language)),
+                "predicate": (predicate := rule.predicate_for(facts["source"], language))
+                and languages.shown(predicate, signals.get("language", {})),
                 "values": values_read(predicate, signals)
                 | quantiles_read(predicate, quantiles, facts["source"], signals),
             }

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import BooleanType, DataType, StructField
 
-from pipelines import datasets
+from pipelines import contradictions, datasets, languages
 from pipelines.annotate import family_types, signal_files
 from pipelines.config import Config
 from pipelines.dedup import contamination
@@ -62,8 +62,8 @@ def language_rules(config: Config) -> list[Rule]:
     if config.language.keep:
         codes = ", ".join(f"'{code}'" for code in config.language.keep)
         rules.append(Rule("language.code", f"language.code not in ({codes})", asked))
-    if config.language.min_score:
-        rules.append(Rule("language.score", f"language.score < {config.language.min_score}", asked))
+    if config.language.min_score or config.language.min_scores or config.language.min_scores_from:
+        rules.append(Rule("language.score", f"language.score < {languages.least_score(config.language)}", asked))
     return rules
 
 
@@ -206,9 +206,9 @@ def split_of(group: Column, validation: float, test: float, seed: int) -> Column
 
 def check(config: Config) -> None:
     """Check all names that rules and the keep order use. Raises ConfigError; needs no Spark."""
-    load_rules(config)
+    contradictions.check(all_rules(config))
     schemas = {name: family.schema for name, family in family_types(config).items()}
-    if (config.language.keep or config.language.min_score) and "language" not in schemas:
+    if language_rules(config) and "language" not in schemas:
         raise ConfigError("language: the rule needs the family `language` in annotate.families")
     for i, by in enumerate(config.dedup.keep_order):
         check_names(f"dedup.keep_order.{i}", sort_key(by)[0], schemas, extra=("source_priority",))

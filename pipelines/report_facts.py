@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import datasets
+from pipelines import datasets, languages
 from pipelines.lookup import (
     DUPLICATE,
     AppliedRule,
@@ -81,7 +81,7 @@ def rule_facts(finished: Finished, verdicts: Verdicts, not_alone: Counter[str]) 
         elif name == "split_leak":
             alone = verdicts.fired[name]
         overrides = [_override(o) for o in rule.overrides] if rule else []
-        predicate = rule.predicate if rule else None
+        predicate = languages.shown(rule.predicate) if rule else None
         overlap = overlap_of(name, verdicts.together)
         facts.append(RuleFacts(name, predicate, verdicts.fired[name], alone, asked, overlap, overrides))
     _add_examples(finished, verdicts.examples, applied, facts)

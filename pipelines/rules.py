@@ -1,8 +1,8 @@
 """Rules as data: named Spark SQL predicates over signals, grouped in sets, chosen per kind of source.
 
 A rule set is a YAML mapping `name: predicate`; true drops the document. A rule's full name is SET.RULE. A predicate may
-use the configured signals (`quality.words`), `source`, `meta['key']` and quantiles of signals (`pipelines.quantiles`).
-Names are checked before Spark starts.
+use the configured signals (`quality.words`), `source`, `meta['key']`, quantiles of signals (`pipelines.quantiles`) and
+numbers of the document's language (`pipelines.languages`). Names are checked before Spark starts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import yaml
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from pipelines import languages
 from pipelines.annotate import family_types
 from pipelines.config import Config, Override, nearest
 from pipelines.errors import ConfigError
@@ -109,7 +110,8 @@ def read_rule_set(name: str) -> dict[str, str]:
         raise ConfigError(f"rule set {path} is not valid YAML: {error}") from error
     if not isinstance(rules, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in rules.items()):
         raise ConfigError(f"rule set {path}: a rule set is a mapping `name: predicate`")
-    return rules
+    table = path.with_suffix(".csv")
+    return {rule: languages.filled(text, table) for rule, text in rules.items()} if table.is_file() else rules
 
 
 def check_names(where: str, predicate: str, schemas: dict[str, pa.Schema], extra: tuple[str, ...] = ()) -> None:

@@ -3,6 +3,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import fasttext
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,8 +11,11 @@ from fasttext.FastText import _FastText
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.assets import AssetError
 from filters.batch import TextBatch
-from filters.language import MODEL, SAMPLE, Language, code, sample
+from filters.language import MODEL, SAMPLE, Language, sample
+from filters.language_codes import UNDETERMINED, code, nearest, tag
+from filters.learned_training import zeroed_memory
 from filters.scripts import SCRIPTS, dominant_scripts
 
 TEXTS = {
@@ -43,11 +47,13 @@ def test_languages_and_scripts(language: Language) -> None:
     for (expected, script, label), row in zip(TEXTS, measure(language, list(TEXTS.values()))):
         assert (row["code"], row["script"], row["label"]) == (expected, script, label)
         assert row["score"] == (round(row["score"], 4) if label else 0)
+        assert row["tag"] == f"{expected}_{script}"
 
 
 def test_no_texts_and_empty_texts(language: Language) -> None:
     assert measure(language, []) == []
-    nothing = {"code": "und", "score": 0.0, "label": "", "script": "Zyyy"}
+    nothing = {"code": "und", "score": 0.0, "label": "", "tag": "und_Zyyy", "script": "Zyyy"}
+    nothing |= {"second": "und", "second_score": 0.0, "scores": [], "stop_words": 0}
     assert measure(language, ["", "\n\0"]) == [nothing, nothing]
 
 
@@ -65,12 +71,105 @@ def test_a_slice_of_an_array_is_measured_as_such(language: Language) -> None:
         ("als", "gsw"),
         ("no", "nob"),
         ("eng_Latn", "eng"),
-        ("cmn_Hani", "cmn"),
         ("", "und"),
+        ("qq", "und"),
+        ("toxic", "und"),
+        ("und_Kana", "und"),
     ],
 )
 def test_codes_of_labels(label: str, expected: str) -> None:
     assert code(label) == expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "labels"),
+    [
+        ("zho", ["zh", "cmn_Hani", "zho_Hans", "zho_Hant", "cmn_Hans"]),
+        ("ara", ["ar", "arb_Arab", "ara_Arab"]),
+        ("fas", ["fa", "pes_Arab", "fas_Arab"]),
+        ("sqi", ["sq", "als_Latn", "sqi_Latn"]),
+        ("est", ["et", "ekk_Latn", "est_Latn"]),
+        ("lav", ["lv", "lvs_Latn"]),
+        ("msa", ["ms", "zsm_Latn"]),
+        ("nob", ["no", "nb", "nob_Latn", "nor_Latn"]),
+        ("tgl", ["tl", "fil_Latn", "tgl_Latn"]),
+        ("uzb", ["uz", "uzn_Cyrl", "uzn_Latn"]),
+        ("swa", ["sw", "swh_Latn"]),
+        ("yue", ["yue", "yue_Hant", "yue_Hani"]),
+        ("ary", ["ary_Arab"]),
+    ],
+)
+def test_the_same_code_whatever_the_model(expected: str, labels: list[str]) -> None:
+    assert {code(label) for label in labels} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("label", "script", "expected"),
+    [
+        ("en", "Latn", "eng_Latn"),
+        ("en", "Cyrl", "eng_Cyrl"),
+        ("srp_Cyrl", "Latn", "srp_Cyrl"),
+        ("zho_Hant", "Hani", "zho_Hani"),
+        ("zh", "Hani", "zho_Hani"),
+        ("jpn_Jpan", "Hani", "jpn_Jpan"),
+        ("kor_Kore", "Hang", "kor_Hang"),
+        ("", "Zyyy", "und_Zyyy"),
+    ],
+)
+def test_tags_of_labels(label: str, script: str, expected: str) -> None:
+    assert tag(label, script) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [("en", "eng"), ("ger", "deu"), ("cmn", "zho"), ("EN", "eng"), ("frn", "fra")]
+)
+def test_what_is_meant_by_a_word_that_is_no_code(word: str, expected: str) -> None:
+    assert nearest(word, {"eng", "deu", "zho", "fra"}) == expected
+
+
+def trained(folder: Path, labels: dict[str, str]) -> Path:
+    """A fastText model that tells a few words apart."""
+    lines = [f"__label__{label} {words}\n" for label, words in labels.items()]
+    (folder / "train.txt").write_text("".join(lines * 50), encoding="utf-8")
+    path = folder / "model.bin"
+    with zeroed_memory():
+        model = fasttext.train_supervised(str(folder / "train.txt"), epoch=20, lr=0.2, dim=8, thread=1, verbose=0)
+    model.save_model(str(path))
+    return path
+
+
+def test_any_model_by_path(tmp_path: Path) -> None:
+    labels = {"zho_Hans": "alpha beta", "zho_Hant": "alpha gamma", "eng_Latn": "delta", "arb_Arab": "epsilon"}
+    found = Language(model=trained(tmp_path, labels), k=4)
+    assert found.labels == set(labels)
+    assert found.codes == {"zho", "eng", "ara"}
+    [row] = measure(found, ["alpha"])
+    assert (row["code"], row["tag"], row["script"]) == ("zho", "zho_Hani", "Latn")
+    assert row["second"] in {"eng", "ara"}
+    assert dict(row["scores"])["zho"] == row["score"]  # of the two labels of Chinese the better one
+    assert len(row["scores"]) == 3
+
+
+def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match=r"language\.model.*toxic"):
+        Language(model=trained(tmp_path, {"toxic": "bad", "toxic2": "good"}))
+
+
+def test_at_least_one_label_is_kept() -> None:
+    with pytest.raises(ValueError, match="k is 0"):
+        Language(k=0)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_the_best_labels_are_the_raw_model_s(k: int) -> None:
+    raw = _FastText(model_path=str(MODEL))
+    for text, row in zip(TEXTS.values(), measure(Language(k=k), list(TEXTS.values()))):
+        labels, scores = raw.predict(text, k=k) if row["label"] else ((), ())
+        codes = [code(label.removeprefix("__label__")) for label in labels]
+        assert row["scores"] == [(c, pytest.approx(min(s, 1), abs=5e-5)) for c, s in zip(codes, scores)]
+        second = row["scores"][1] if len(row["scores"]) > 1 else (UNDETERMINED, 0.0)
+        assert (row["second"], row["second_score"]) == second
+        assert (row["code"], row["score"]) == (row["scores"][0] if row["scores"] else (UNDETERMINED, 0.0))
 
 
 def test_every_label_of_the_model_gets_three_letters() -> None:

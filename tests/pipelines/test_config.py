@@ -139,11 +139,12 @@ def test_the_reference_page_names_every_key_and_option():
         assert any(line.startswith(f"| `{key}` |") for line in lines), key
 
 
-def test_a_model_that_was_replaced_under_its_name_is_another_one(tmp_path):
-    (tmp_path / "model").write_bytes(b"one")
-    options = {"toxicity": {"model": str(tmp_path / "model")}}
-    config = load(write(tmp_path, page(annotate={"options": options})))
+def test_a_list_that_was_replaced_under_its_name_is_another_one(tmp_path):
+    (tmp_path / "list").write_text("bad.example\n")
+    annotate = {"families": ["url", "language", "quality", "repetition", "toxicity"]}
+    annotate["options"] = {"url": {"domains": [str(tmp_path / "list")]}}
+    config = load(write(tmp_path, page(annotate=annotate)))
     before = versions(config)
     assert versions(config) == before
-    (tmp_path / "model").write_bytes(b"two")
+    (tmp_path / "list").write_text("worse.example\n")
     assert versions(config) != before

@@ -42,7 +42,7 @@ def write(folder, rows, pairs=()):
     pq.write_table(pa.Table.from_pylist(documents, schema=datasets.DOCUMENTS), folder / "documents" / "p.parquet")
     for family, values in (("quality", lambda row: {"words": row[2]}), ("language", lambda row: {"code": row[3]})):
         schema = {"quality": Quality, "language": Language}[family].schema
-        empty = {field.name: "" if pa.types.is_string(field.type) else 0 for field in schema}
+        empty = {f.name: "" if pa.types.is_string(f.type) else [] if pa.types.is_map(f.type) else 0 for f in schema}
         signals = [{"doc_id": row[0], **empty, **values(row)} for row in rows if not row[5]]
         keyed = pa.schema([("doc_id", pa.string()), *schema])
         pq.write_table(pa.Table.from_pylist(signals, schema=keyed), folder / "signals" / family / "p.parquet")
