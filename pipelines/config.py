@@ -41,6 +41,19 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Normalize(Model):
+    """How the text of a source is normalized: see filters/normalize.py."""
+
+    form: Literal["NFC", "NFKC"] = Field("NFC", description="normalization form; NFKC undoes what only looks different")
+    mojibake: bool = Field(True, description="repair lines that were read in the wrong encoding")
+    private_use: bool = Field(True, description="remove private-use characters")
+    directions: bool = Field(True, description="remove directional characters from lines without right-to-left letters")
+    zero_width: bool = Field(True, description="remove zero-width characters where no script asks for them")
+    punctuation: bool = Field(False, description="quotation marks, dashes and ellipses in ASCII")
+    accents: bool = Field(False, description="remove marks from Latin and Greek letters: é becomes e")
+    lower: bool = Field(False, description="lower case")
+
+
 class Source(Model):
     """One place that text comes from."""
 
@@ -55,6 +68,7 @@ class Source(Model):
     rules: list[str] | None = Field(None, description="rule sets of this source, instead of those of its kind")
     edits: list[str] | None = Field(None, description="line edits of this source, instead of those of its kind")
     masks: list[str] | None = Field(None, description="personal data to mask in this source, instead of its kind's")
+    normalize: Normalize | None = Field(None, description="how text is normalized; of source code only its encoding is")
     options: dict[str, Any] = Field({}, description="options of the format's reader, for example a table's columns")
 
     @field_validator("format")
@@ -68,6 +82,12 @@ class Source(Model):
     @classmethod
     def _expand(cls, value: list[str]) -> list[str]:
         return [expand(path) for path in value]
+
+    @model_validator(mode="after")
+    def _code_stays_as_it_is(self) -> Source:
+        if self.normalize is not None and self.resolved_kind == "code":
+            raise ValueError("normalize: source code is not normalized")
+        return self
 
     @property
     def resolved_kind(self) -> Kind:

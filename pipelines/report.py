@@ -13,6 +13,7 @@ from pipelines.dedup.contamination_report import contamination_facts
 from pipelines.ledger import STAGES, read_stages, write_text
 from pipelines.lookup import Finished, Row
 from pipelines.report_clusters import Clusters
+from pipelines.report_normalization import normalization_facts
 from pipelines.report_page import render
 from pipelines.report_verdicts import Verdicts
 
@@ -36,6 +37,7 @@ def gather(output: Path) -> Row:
     if "ingest" in finished.facts:
         facts["documents_in"] = sum(finished.facts["ingest"]["documents_in"].values())
         facts["errors"] = report_facts.error_facts(output)
+        facts["normalization"] = normalization_facts(output)
     if "match" in finished.facts and (found := contamination_facts(finished)):
         facts["contamination"] = found
     if "judge" in finished.facts:
@@ -99,6 +101,7 @@ def as_funnel(facts: Row) -> Row:
     if "errors" in facts:
         page["documents_in"] = facts["documents_in"]
         page["errors"] = facts["errors"]
+        page["normalization"] = facts["normalization"]
     if "funnel" in facts:
         page["sources"] = facts["funnel"]
         page["totals"] = report_facts.totals(facts["funnel"])

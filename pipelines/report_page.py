@@ -49,6 +49,7 @@ def _drawn(facts: Row) -> Row:
         "pack": None,
         "contamination": None,
         "errors": [],
+        "normalization": {},
         "documents_in": None,
         **facts,
     }

@@ -35,7 +35,7 @@ from pipelines.ledger import STAGES, Stage, digest
 from pipelines.run import Run, Step
 
 # Extraction is a library's work, so another version of the library is another version of the stage.
-INGEST_CODE = [2, *(version(package) for package in ("FastWARC", "Resiliparse", "selectolax"))]
+INGEST_CODE = [3, *(version(package) for package in ("FastWARC", "Resiliparse", "selectolax", "ftfy"))]
 PARTITION_BYTES = 64_000_000
 
 
@@ -81,7 +81,12 @@ def discover_files(source: Source) -> tuple[str, list[InputFile]]:
 
 def ingest_config(config: Config, source: Source) -> dict[str, Any]:
     """What of the config decides how a source is read, in the form that its reader takes; no path of a machine."""
-    return {"format": source.format, "options": source.options, "max_text_bytes": config.max_text_bytes}
+    told = {"format": source.format, "options": source.options, "max_text_bytes": config.max_text_bytes}
+    if source.resolved_kind == "code":
+        told["normalize"] = None
+    elif source.normalize is not None:
+        told["normalize"] = source.normalize.model_dump()
+    return told
 
 
 def ingest_print(config: Config, source: Source) -> dict[str, Any]:

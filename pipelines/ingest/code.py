@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
-from filters.normalize import normalize_code
 from pipelines.ingest.encoding import MARKS, codec_of
 from pipelines.ingest.languages import language_of
 from pipelines.ingest.records import Document, Failure, gated, too_large
@@ -40,7 +39,7 @@ _COOKIE = re.compile(rb"\A(?:[^\n]*\n)?[ \t\f]*(?:#|;|//|/\*)[^\n]*?coding[:=][ 
 class CodeSource(FileSource):
     """Spark data source of source code. All files of a directory are candidates."""
 
-    normalize: ClassVar[Callable[[str], str]] = staticmethod(normalize_code)
+    normalize: ClassVar[None] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from filters.normalize import normalize
+from filters.normalize import Normalizer, normalize_code
 from pipelines.errors import ConfigError
 from pipelines.ingest.files import InputFile
 from pipelines.ingest.options import parse
@@ -42,13 +42,14 @@ Read = Callable[..., Iterator[Document | Failure]]
 class FileSource(DataSource):
     """A Spark data source over files. Subclasses set `read`, and where they differ `suffixes` and `normalize`.
 
-    Spark options, both JSON: `source` (name, root, and optionally max_text_bytes and options, the keyword arguments
-    of `read`) and `files` (a list of paths relative to the root for each partition).
+    Spark options, both JSON: `source` (name, root, and optionally max_text_bytes, options, the keyword arguments of
+    `read`, and normalize, those of `Normalizer`, or null for text that stays as it is) and `files` (a list of paths
+    relative to the root for each partition). `normalize` of the class is for sources that do not say.
     """
 
     read: ClassVar[Read]
     suffixes: ClassVar[tuple[str, ...] | None] = None
-    normalize: ClassVar[Callable[[str], str]] = staticmethod(normalize)
+    normalize: ClassVar[Normalizer | None] = Normalizer()
 
     @classmethod
     def name(cls) -> str:
@@ -101,12 +102,14 @@ def rows(cls: type[FileSource], source: dict[str, Any], paths: list[str]) -> Ite
     """The rows of some files, read in this process. What a file throws becomes its failure, never the task's."""
     limit = source.get("max_text_bytes", MAX_TEXT_BYTES)
     options = parse(cls.read, source.get("options", {}))
+    chosen = source.get("normalize", cls.normalize)
+    normalizer = Normalizer(**chosen) if isinstance(chosen, dict) else chosen
     for path in paths:
         found = False
         try:
             for record in _records(cls, source["root"], path, {"max_text_bytes": limit, **options}):
                 found = True
-                yield _finish(cls, path, record, limit)
+                yield _finish(normalizer, path, record, limit)
             if not found:
                 yield Row(path, Failure("file", "", "no records"))
         except Exception as error:
@@ -140,15 +143,18 @@ def _records(cls: type[FileSource], root: str, name: str, arguments: dict[str, A
     return cls.read(path, name, **arguments)
 
 
-def _finish(cls: type[FileSource], path: str, record: Document | Failure, limit: int) -> Row:
-    """Normalize the text and hold it to the limit."""
+def _finish(normalizer: Normalizer | None, path: str, record: Document | Failure, limit: int) -> Row:
+    """Normalize the text and hold it to the limit; `meta` says how many characters each step changed."""
     if isinstance(record, Failure) or record.text is None:
         return Row(path, record)
-    text = cls.normalize(record.text).encode()
+    normal, counts = normalizer(record.text) if normalizer else (normalize_code(record.text), {})
+    text = normal.encode()
     if len(text) > limit:
         return Row(path, too_large(record.position, limit))
     if not text.strip():
         return Row(path, gated(record.position, record.uri, "no_text", record.meta))
+    if counts:
+        record.meta.update({f"normalized.{step}": str(count) for step, count in counts.items()})
     return Row(path, record, text)
 
 

@@ -6,14 +6,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from report_case import HOSTILE, HUBS, RULES, SOURCES, doc_id, document, finish, tiny, write_run
 
-from pipelines import charts, funnel, report_clusters, report_verdicts
+from pipelines import charts, datasets, funnel, report_clusters, report_verdicts
 from pipelines.errors import GristmillError
 from pipelines.report import as_funnel, gather, write_report
 from pipelines.report_duplicates import source_table
 from pipelines.report_facts import WORD_BINS
+from pipelines.report_normalization import normalization_facts
 from pipelines.report_page import contamination_section, render
 
 
@@ -497,3 +500,20 @@ def test_line_chart_of_one_point() -> None:
     drawn = charts.line_chart([("line", [(1, 2.0)])], "step", "loss", [("level", 3.0)])
     assert "nan" not in drawn
     assert drawn.count("<circle") == 1
+
+
+def test_characters_changed_by_normalization(tmp_path: Path) -> None:
+    rows = [
+        ("web", [("title", "x"), ("normalized.lines", "3"), ("normalized.form", "4")]),
+        ("web", []),
+        ("books", [("normalized.lines", "20")]),
+        ("web", [("normalized.lines", "2")]),
+        ("books", None),
+    ]
+    (tmp_path / "documents").mkdir()
+    table = [{"doc_id": doc_id(str(i)), "source": s, "uri": "", "text": "", "meta": m} for i, (s, m) in enumerate(rows)]
+    pq.write_table(pa.Table.from_pylist(table, schema=datasets.DOCUMENTS), tmp_path / "documents" / "a.parquet")
+    assert normalization_facts(tmp_path) == {
+        "books": {"lines": {"documents": 1, "characters": 20}},
+        "web": {"form": {"documents": 1, "characters": 4}, "lines": {"documents": 2, "characters": 5}},
+    }
