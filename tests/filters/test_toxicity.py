@@ -10,12 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters import toxicity
+from filters import toxicity, toxicity_card
 from filters.batch import TextBatch
 from filters.fasttext_model import FastTextModel
 from filters.ranking import average_precision, roc_auc
 from filters.toxicity import MODEL, MODEL_SHA256, PASSAGE, THRESHOLD, Toxicity, features, passages, score
-from filters.toxicity_training import Example, read_book, read_examples, read_pages, training_lines
+from filters.toxicity_training import PARAMETERS, Example, read_book, read_examples, read_pages, training_lines
 
 KIND = "The ferry leaves at nine, and the island's two bakeries are open until the evening. "
 UNKIND = "you stupid worthless piece of shit, shut up you fucking idiot, everyone hates you bitch. "
@@ -64,7 +64,7 @@ def test_features_see_words_not_punctuation_or_case() -> None:
 
 
 def test_nothing_to_score(family: Toxicity) -> None:
-    nothing = {"score": 0.0, "worst": 0.0, "share": 0.0}
+    nothing = {"score": 0.0, "worst": 0.0, "share": 0.0, "second_score": None}
     assert measure(family, ["", " \n", "?!", "." * 2000]) == [nothing] * 4
     assert measure(family, []) == []
 
@@ -89,14 +89,14 @@ def test_one_line_does_not_make_a_book_toxic(family: Toxicity) -> None:
     assert 0 < book["share"] < 0.01
 
 
-def test_the_default_rule_asks_for_the_score() -> None:
+def test_the_default_rule_asks_for_the_score_and_trusts_the_second() -> None:
     rules = yaml.safe_load((Path(toxicity.__file__).parent / "rules/toxicity.yaml").read_text())
-    assert rules == {"toxic": f"toxicity.score > {THRESHOLD}"}
+    assert rules == {"toxic": f"coalesce(toxicity.second_score, toxicity.score) > {THRESHOLD}"}
 
 
 def test_the_card_is_of_the_model_that_ships() -> None:
     assert MODEL_SHA256 in MODEL.with_suffix(".md").read_text()
-    assert MODEL.stat().st_size <= 3_000_000
+    assert MODEL.stat().st_size <= 3_500_000
 
 
 scored = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.5, 0.5001, 1.0])), min_size=2, max_size=40)
@@ -120,6 +120,41 @@ def test_training_lines_balance_and_hold_back() -> None:
     shown = [(b"__label__toxic " if e.toxic else b"__label__clean ") + e.text.encode() for e in [*rare, *often]]
     assert set(lines) == {line for line, e in zip(shown, [*rare, *often]) if not e.held_back}
     assert 0.8 < sum(line.startswith(b"__label__toxic") for line in lines) / (len(lines) / 2) < 1.2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="training asks glibc for clean memory")
+def test_validation_trains_without_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PARAMETERS, "bucket", 20_000)
+    details = {"davidson": ("hate", "neither"), "civil_comments": ("unanimous", "unanimous")}
+    examples = [
+        Example(
+            dataset, f"{word} {i} {dataset}", word == "vile", details.get(dataset, ("", ""))[word == "kind"], f"{i}"
+        )
+        for dataset in toxicity_card.DATASETS
+        for word in ("vile", "kind")
+        for i in range(200)
+    ] + [Example(name, f"kind {i}", False, "", f"{i}") for name in ("books", "pages", "sentences") for i in range(99)]
+    shown = []
+    real = toxicity_card.train
+    monkeypatch.setattr(toxicity_card, "train", lambda some, path: real(shown.extend(some) or shown, path))
+    lines = toxicity_card.validate(examples)
+    assert {example.fold for example in shown} == {0, 2, 3, 4}
+    names = [name for name, _, _ in toxicity_card.READINGS]
+    assert lines[: len(names)] == [f"{name}: ROC AUC 1.000" for name in names]
+    assert lines[len(names) :] == [f"{name}: 0.00% flagged" for name in ("books", "pages", "sentences")]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "group"),
+    [
+        ("Ling is a rotten latino", "latino"),
+        ("We are an awful african american", "african american"),
+        ("Being old is nasty.", "old"),
+        ("i hate sikh", "sikh"),
+    ],
+)
+def test_the_card_finds_the_group_of_a_template(sentence: str, group: str) -> None:
+    assert toxicity_card.GROUP.fullmatch(sentence)[1] == group
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="training asks glibc for clean memory")
@@ -154,7 +189,7 @@ def test_ranks_what_was_held_back(examples: list[Example]) -> None:
         if example.held_back:
             sets[example.dataset].append((example.toxic, score(model, features(example.text))))
     # About 0.02 below the card, so that a worse model fails and another build of fastText does not.
-    least = {"davidson": 0.955, "civil_comments": 0.63, "toxigen": 0.86, "templates": 0.89, "germeval2018": 0.8}
+    least = {"davidson": 0.955, "civil_comments": 0.63, "toxigen": 0.88, "templates": 0.94, "germeval2018": 0.815}
     for dataset, bound in least.items():
         positive, scores = map(np.array, zip(*sets[dataset]))
         assert roc_auc(positive, scores) > bound, dataset
@@ -166,6 +201,9 @@ def test_flags_no_book_and_few_pages(family: Toxicity, data: Path) -> None:
     books = [read_book(path) for path in sorted(data.glob("books/**/*.*")) if path.is_file()]
     assert len(books) == 34
     assert max(row["score"] for row in measure(family, books)) <= THRESHOLD
+    model = FastTextModel(MODEL)
+    cut = [features(passage) for book in books for passage in passages(book)]
+    assert np.mean([score(model, words) > THRESHOLD for words in cut if not words.isspace()]) < 0.005
     pages = [row["score"] for row in measure(family, [text for _, text in read_pages(data)])]
     assert np.mean(np.array(pages) > THRESHOLD) < 0.002
 

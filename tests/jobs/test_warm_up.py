@@ -46,7 +46,7 @@ def test_warm_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     loaded = (tmp_path / "classes.txt").read_text().splitlines()
     spark = [line for line in loaded if " org.apache.spark." in line]
     shared = [line for line in spark if "shared objects file (top)" in line]
-    assert len(shared) > 0.8 * len(spark) > 1_000
+    assert len(shared) > 0.5 * len(spark) > 1_000  # lambdas and proxies are not archived
 
 
 LOADED = """
