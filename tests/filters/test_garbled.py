@@ -19,7 +19,7 @@ from filters.batch import TextBatch
 from filters.garbled import SCHEMA, Garbled
 from filters.garbled_letters import build, letters, read_sentences
 from filters.garbled_mojibake import AMBIGUOUS, ENDING
-from filters.normalize import normalize
+from filters.normalize import Normalizer, normalize
 
 SOUND = """Late in the afternoon the ferry came in, and the people of the town had gone down to meet it - all of them.
 "They said that she'd write," Anna told her brother (the younger one); "but you know her!" L'été fut chaud…"""
@@ -245,7 +245,10 @@ def scores(text: str) -> dict[str, float]:
         ("L\ufffd\ufffdt\ufffd \ufffdtait d\ufffdj\ufffd chaud", "replaced"),
         ("锟斤拷锟斤拷你好", "replaced"),
         (misread("Élève à l’école, où l’été est très chaud: “déjà vu”."), "mojibake"),
-        (normalize(misread("Élève à l’école, où l’été est très chaud.", "latin-1")), "mojibake"),
+        (
+            Normalizer(mojibake=False)(misread("Élève à l’école, où l’été est très chaud.", "latin-1"))[0],
+            "mojibake",
+        ),
         (misread("Příliš žluťoučký kůň úpěl ďábelské ódy"), "mojibake"),
         (misread("Съешь же ещё этих мягких французских булок"), "mojibake"),
         (misread("日本語の文字化け"), "mojibake"),
