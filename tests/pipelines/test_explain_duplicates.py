@@ -250,9 +250,9 @@ def test_earlier_run_is_gone(held: tuple[Path, Path]) -> None:
 
 # EPUB, Gutenberg's text, and the Jaccard similarity of all their shingles
 NOVELS = [
-    ("se-austen-pride", "1342-0", 0.896),
-    ("se-doyle-sherlock", "1661-8", 0.957),
-    ("se-herman-melville_moby-dick", "2701-0", 0.879),
+    ("se-austen-pride", "1342-0", 0.890),
+    ("se-doyle-sherlock", "1661-8", 0.972),
+    ("se-herman-melville_moby-dick", "2701-0", 0.924),
 ]
 
 
