@@ -19,6 +19,8 @@ _CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {*map(ord, _BREAKS | {"\n", "\t
 _NONCHARACTERS = {*range(0xFDD0, 0xFDF0), *(plane << 16 | low for plane in range(17) for low in (0xFFFE, 0xFFFF))}
 _REMOVED = frozenset(map(chr, {*_CONTROLS, *_NONCHARACTERS, 0xFEFF}))
 _NARROW_SPACE = re.compile("(?<![\u1800-\u18aa])\u202f")
+# What is left at a line's end of all white space, once the steps before have made it plain.
+_TRAILING = (" \n", "\t\n", "\u3000\n", "\u202f\n")
 _BLANK_LINES = re.compile("\n{3,}")
 
 # What a character may need, as bits of a table: one look at a text says which steps have something to do in it.
@@ -177,7 +179,7 @@ def _suspects(kinds: NDArray[np.uint8], seen: int) -> list[int]:
 
 @cache
 def _table() -> NDArray[np.uint8]:
-    """The bits of each code point: uint16[0x110000]."""
+    """The bits of each code point: uint8[0x110000]."""
     table = np.full(0x110000, _MARK, np.uint8)
     for first, last in STABLE:
         table[first : last + 1] = 0
@@ -224,7 +226,9 @@ def _plain_spaces(text: str, spaces: frozenset[str]) -> tuple[str, int]:
 
 
 def _plain_lines(text: str) -> tuple[str, int]:
-    plain = "\n".join([line.rstrip() for line in text.split("\n")])
+    plain = text + "\n"
+    if any(trailing in plain for trailing in _TRAILING):  # few texts have any, and to split them all is dear
+        plain = "\n".join([line.rstrip() for line in plain.split("\n")])
     if "\n\n\n" in plain:
         plain = _BLANK_LINES.sub("\n\n", plain)
     plain = plain.strip("\n")
