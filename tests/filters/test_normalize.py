@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from real_data import DATA, MISSING
 
 from filters import invisible, mojibake
-from filters.normalize import STABLE, Normalizer, normalize, normalize_code
+from filters.glance import STABLE
+from filters.normalize import Normalizer, normalize, normalize_code
 
 ODD = "ae\u0301\u0323\u0345 \t\n\r\x00\x0b\x0c\x1c\x7f\x85\xa0\u1680\u1820\u200b\u200d\u2003\u2028\u202f\u3000"
 ODD += "\ufeff\ufdd0\uffff\ud83d\ude00"
