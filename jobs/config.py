@@ -10,7 +10,6 @@ from pipelines import annotate, config_file, judge, languages
 from pipelines.config import Config
 from pipelines.dedup import places
 from pipelines.errors import ConfigError
-from pipelines.ingest.files import discover
 from pipelines.ingest.source import check_options, reader_class
 from pretrain.config import PretrainConfig
 from tokenizer.patterns import PATTERNS
@@ -50,6 +49,6 @@ def check_inputs(config: RunConfig) -> None:
     places.check(config.dedup.indexes, annotate.shingles(config))
     for i, source in enumerate(config.sources):
         try:
-            discover(source.paths, source.root, reader_class(source.format).suffixes)
+            reader_class(source.format).discover(source)
         except ConfigError as error:
             raise ConfigError(f"sources.{i}.paths: {error}") from error

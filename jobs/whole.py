@@ -35,7 +35,8 @@ def run_stages(
     steps = STEPS if steps is None else steps
     with Ledger(output_of(config, output)) as ledger:
         # Without Spark's settings, which may hold credentials.
-        write_text(ledger.output / "config.json", config.model_dump_json(indent=1, exclude={"spark"}))
+        told = config.model_dump_json(indent=1, exclude={"spark": True, "sources": {"__all__": {"storage"}}})
+        write_text(ledger.output / "config.json", told)  # without credentials
         run = Run(config, ledger, master, say)
         try:
             execute(run, steps, until)

@@ -61,7 +61,8 @@ class Source(Model):
     format: str = Field(description="warc, text, epub, code, jsonl, parquet, or `module:Class` of a reader of your own")
     paths: list[Annotated[str, Field(min_length=1)]] = Field(
         min_length=1,
-        description="files, directories or globs, from the working directory; ~, ${VAR}, ${VAR:-default} are expanded",
+        description="files, directories or globs, from the working directory, or URLs (s3://, gs://, webhdfs://, "
+        "http://, ...); ~, ${VAR}, ${VAR:-default} are expanded",
     )
     root: str | None = Field(None, description="ids use paths relative to this; by default the patterns' common parent")
     kind: Kind | None = Field(None, description="which rule sets apply; by default what the format suggests")
@@ -70,6 +71,17 @@ class Source(Model):
     masks: list[str] | None = Field(None, description="personal data to mask in this source, instead of its kind's")
     normalize: Normalize | None = Field(None, description="how text is normalized; of source code only its encoding is")
     options: dict[str, Any] = Field({}, description="options of the format's reader, for example a table's columns")
+    storage: dict[str, Any] = Field(
+        {},
+        description="what fsspec needs for paths like s3://bucket/folder: an endpoint, credentials; ${VAR} is expanded",
+    )
+    sample: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of the records to take, chosen by a hash of their ids and the seed"
+    )
+    limit: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="records to take, the first in order of files; they are read by one task"
+    )
+    required: Annotated[int, Field(ge=0)] = Field(0, description="with fewer documents that have a text, the run fails")
 
     @field_validator("format")
     @classmethod
@@ -82,6 +94,12 @@ class Source(Model):
     @classmethod
     def _expand(cls, value: list[str]) -> list[str]:
         return [expand(path) for path in value]
+
+    @field_validator("storage")
+    @classmethod
+    def _expand_storage(cls, value: dict[str, Any]) -> dict[str, Any]:
+        expanded: dict[str, Any] = _substituted(value)
+        return expanded
 
     @model_validator(mode="after")
     def _code_stays_as_it_is(self) -> Source:
@@ -320,7 +338,13 @@ class Config(Model):
 
 
 def expand(path: str) -> str:
-    """Replace `~`, ${VAR} and ${VAR:-default} in a path. Raises ValueError where VAR is unset and has no default."""
+    """Replace `~`, ${VAR} and ${VAR:-default} in a path or URL; raises like `substitute`."""
+    path = substitute(path)
+    return path if "://" in path else str(Path(path).expanduser())
+
+
+def substitute(text: str) -> str:
+    """Replace ${VAR} and ${VAR:-default}. Raises ValueError where VAR is unset and has no default."""
 
     def value(match: re.Match[str]) -> str:
         name, default = match["name"], match["default"]
@@ -330,7 +354,16 @@ def expand(path: str) -> str:
             raise ValueError(f"environment variable {name} is not set")
         return default
 
-    return str(Path(re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", value, path)).expanduser())
+    return re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", value, text)
+
+
+def _substituted(value: Any) -> Any:
+    """`substitute` in all texts of nested mappings and lists."""
+    if isinstance(value, dict):
+        return {key: _substituted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substituted(item) for item in value]
+    return substitute(value) if isinstance(value, str) else value
 
 
 def nearest(word: str, valid: Any) -> str:

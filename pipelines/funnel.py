@@ -35,6 +35,20 @@ def errors_by_source(output: Path) -> Counter[str]:
     return counts
 
 
+def texts_in(output: Path) -> Counter[str]:
+    """How many documents have a text, by source; from Parquet's statistics, since ingest wrote them in full."""
+    counts: Counter[str] = Counter()
+    for file in datasets.files(output, "documents"):
+        metadata = pq.ParquetFile(file).metadata
+        names = metadata.schema.names
+        source, text = names.index("source"), names.index("text")
+        for i in range(metadata.num_row_groups):
+            group = metadata.row_group(i)
+            # A file holds one source.
+            counts[group.column(source).statistics.max] += group.num_rows - group.column(text).statistics.null_count
+    return counts
+
+
 def funnel(output: Path, sources: list[str]) -> Funnel:
     """By source: documents_in, kept, dropped, errors, and dropped by reason (`dropped_gate`, `dropped_rules`, ...)."""
     empty = {"documents_in": 0, "kept": 0, "dropped": 0, "errors": 0, **{f"dropped_{name}": 0 for name in REASONS}}

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from pipelines.dedup.components import components
 from pipelines.dedup.options import Repeats
 from pipelines.dedup.places import Place, check, of_indexes
 from pipelines.errors import GristmillError
-from pipelines.ingest.files import InputFile, discover, partitions
+from pipelines.ingest.files import InputFile, Part, partitions
 from pipelines.ingest.options import parse
 from pipelines.ingest.source import reader_class
 from pipelines.ingest.url_lists import UrlLists
@@ -35,7 +36,7 @@ from pipelines.ledger import STAGES, Stage, digest
 from pipelines.run import Run, Step
 
 # Extraction is a library's work, so another version of the library is another version of the stage.
-INGEST_CODE = [3, *(version(package) for package in ("FastWARC", "Resiliparse", "selectolax", "ftfy"))]
+INGEST_CODE = [4, *(version(package) for package in ("FastWARC", "Resiliparse", "selectolax", "ftfy"))]
 PARTITION_BYTES = 64_000_000
 
 
@@ -49,20 +50,19 @@ def ingest(run: Run) -> None:
         code=INGEST_CODE,
     )
     if stage.is_fresh():
+        check_required(run)
         return
     chunks = {
-        digest([source.name, INGEST_CODE, ingest_print(run.config, source), [astuple(f) for p in chunk for f in p]]): (
-            source,
-            chunk,
-        )
+        digest([source.name, INGEST_CODE, ingest_print(run.config, source), tags]): (source, chunk)
         for source in run.config.sources
-        for chunk in _chunks(partitions(found[source.name][1], PARTITION_BYTES), run.config.chunk_bytes)
+        for chunk, tags in _ingest_chunks(source, found[source.name][1], run.config.chunk_bytes)
     }
     for key in stage.begin(chunks):
         source, chunk = chunks[key]
-        told = {"name": source.name, "root": found[source.name][0], **ingest_config(run.config, source)}
+        told = {"name": source.name, "root": found[source.name][0], "storage": source.storage}
+        told |= ingest_config(run.config, source)
         staging = stage.staging()
-        arguments = {"format": source.format, "source": told, "files": [[file.path for file in part] for part in chunk]}
+        arguments = {"format": source.format, "source": told, "parts": chunk}
         tasks = run.spark.range(0, len(chunk), 1, len(chunk))
         rows = sink.write(tasks, staging, key[:16], "pipelines.ingest.task:documents_and_errors", arguments)
         stage.commit(key, staging, {"source": source.name, "rows": rows})
@@ -72,16 +72,33 @@ def ingest(run: Run) -> None:
         written[facts["source"]] += facts["rows"].get("documents", 0)
     fill_empty(stage, {"documents": datasets.DOCUMENTS, "errors": datasets.ERRORS})
     stage.finish({"documents_in": funnel.documents_in(run.output, written)})
+    check_required(run)
+
+
+def check_required(run: Run) -> None:
+    """Raise GristmillError where a source has fewer texts than its config requires."""
+    if not any(source.required for source in run.config.sources):
+        return
+    texts = funnel.texts_in(run.output)
+    for source in run.config.sources:
+        if texts[source.name] < source.required:
+            raise GristmillError(
+                f"{source.name}: {texts[source.name]:,} documents have a text, but {source.required:,} are required"
+            )
 
 
 def discover_files(source: Source) -> tuple[str, list[InputFile]]:
     """The source's root and files."""
-    return discover(source.paths, source.root, reader_class(source.format).suffixes)
+    return reader_class(source.format).discover(source)
 
 
 def ingest_config(config: Config, source: Source) -> dict[str, Any]:
     """What of the config decides how a source is read, in the form that its reader takes; no path of a machine."""
     told = {"format": source.format, "options": source.options, "max_text_bytes": config.max_text_bytes}
+    if source.sample is not None:
+        told |= {"sample": source.sample, "seed": config.seed}
+    if source.limit is not None:
+        told["limit"] = source.limit
     if source.resolved_kind == "code":
         told["normalize"] = None
     elif source.normalize is not None:
@@ -96,19 +113,26 @@ def ingest_print(config: Config, source: Source) -> dict[str, Any]:
     return ingest_config(config, source) | {"options": source.options | digests}
 
 
-def _chunks(parts: list[list[InputFile]], limit: int) -> Iterator[list[list[InputFile]]]:
-    """Runs of partitions of at most `limit` bytes, or one larger partition."""
-    chunk: list[list[InputFile]] = []
+def _ingest_chunks(source: Source, files: list[InputFile], limit: int) -> Iterator[tuple[list[list[Part]], list[Any]]]:
+    """Runs of partitions of at most `limit` bytes, or one larger partition; and what stands for their contents.
+
+    A source with a limit of rows is one partition: the first of them in order, whatever the parallelism.
+    """
+    reader = reader_class(source.format)
+    parts = partitions(files, PARTITION_BYTES, spans=partial(reader.spans, source))
+    if source.limit is not None:
+        yield [[part for task in parts for part in task]], [astuple(file) for file in files]
+        return
+    tags = {file.path: astuple(file) for file in files}
+    chunk: list[list[Part]] = []
     size = 0
-    for part in parts:
-        more = sum(file.size for file in part)
-        if chunk and size + more > limit:
-            yield chunk
+    for task in [*parts, []]:
+        more = sum(part.size for part in task)
+        if chunk and (not task or size + more > limit):
+            yield chunk, [[*tags[part.path], part.span] for done in chunk for part in done]
             chunk, size = [], 0
-        chunk.append(part)
+        chunk.append(task)
         size += more
-    if chunk:
-        yield chunk
 
 
 def annotate(run: Run) -> None:

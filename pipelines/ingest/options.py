@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pipelines.config_file import explain, tables
 from pipelines.errors import ConfigError
 
+# Arguments of `read` that are no options of a format: what the config says for all sources, and the task's own.
+NO_OPTIONS = frozenset({"max_text_bytes", "span", "wanted"})
+
 
 def options_model(read: Callable[..., Any]) -> type[BaseModel]:
     """A model of the options of `read`, their types and defaults; one without annotation may be anything."""
@@ -24,7 +27,7 @@ def options_model(read: Callable[..., Any]) -> type[BaseModel]:
     except NameError:  # an annotation by a name that only type checkers import
         hints = {}
     _path, _name, *others = inspect.signature(read).parameters.values()
-    parameters = [p for p in others if p.name != "max_text_bytes"]  # the config's, for all sources
+    parameters = [p for p in others if p.name not in NO_OPTIONS]
     fields: dict[str, Any] = {
         p.name: (hints.get(p.name, Any), ... if p.default is p.empty else p.default)
         for p in parameters

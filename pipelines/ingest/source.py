@@ -7,24 +7,28 @@ documents and failures over one file. Formats are import paths, so a user's own 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import xxhash
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from filters.normalize import Normalizer, normalize_code
+from pipelines.config import Source
 from pipelines.errors import ConfigError
-from pipelines.ingest.files import InputFile
+from pipelines.ingest import files, remote
+from pipelines.ingest.files import InputFile, Part, Span
 from pipelines.ingest.options import parse
-from pipelines.ingest.records import SCHEMA, Document, Failure, Row, batches, gated, too_large
+from pipelines.ingest.records import SCHEMA, Document, Failure, Row, batches, document_id, gated, too_large
 
 FORMATS = {
     "warc": "pipelines.ingest.warc:WarcSource",
@@ -37,19 +41,36 @@ FORMATS = {
 MAX_TEXT_BYTES = 128_000_000
 
 Read = Callable[..., Iterator[Document | Failure]]
+# What a task is told of a source: name, root (a directory, or a URL), and optionally max_text_bytes, options (keyword
+# arguments of `read`), normalize (those of `Normalizer`, or null for text that stays as it is), storage (what fsspec
+# needs), limit (rows), sample (a share) and its seed.
+Told = dict[str, Any]
 
 
 class FileSource(DataSource):
-    """A Spark data source over files. Subclasses set `read`, and where they differ `suffixes` and `normalize`.
+    """A Spark data source over files. Subclasses set `read`, and where they differ what follows it here.
 
-    Spark options, both JSON: `source` (name, root, and optionally max_text_bytes, options, the keyword arguments of
-    `read`, and normalize, those of `Normalizer`, or null for text that stays as it is) and `files` (a list of paths
-    relative to the root for each partition). `normalize` of the class is for sources that do not say.
+    Spark options, both JSON: `source` (see `Told`) and `parts` (for each partition a list of `files.Part`).
+    A reader whose `read` takes `span` can be given a part of a large file: it yields the records that begin in these
+    bytes. One whose `read` takes `wanted` passes over records whose position that function does not want; others are
+    held to it afterwards. `normalize` is for sources that do not say. A source that is not `of_files` finds its
+    parts and opens them itself.
     """
 
     read: ClassVar[Read]
     suffixes: ClassVar[tuple[str, ...] | None] = None
     normalize: ClassVar[Normalizer | None] = Normalizer()
+    of_files: ClassVar[bool] = True
+
+    @classmethod
+    def discover(cls, source: Source) -> tuple[str, list[InputFile]]:
+        """The root of the config's source, and its files. Raises ConfigError where there is nothing."""
+        return files.discover(source.paths, source.root, cls.suffixes, source.storage)
+
+    @classmethod
+    def spans(cls, source: Source, file: InputFile, target: int) -> list[Span | None]:
+        """The parts of about `target` bytes in which tasks read a file; None is all of it."""
+        return files.even_spans(file, target) if "span" in inspect.signature(cls.read).parameters else [None]
 
     @classmethod
     def name(cls) -> str:
@@ -62,7 +83,7 @@ class FileSource(DataSource):
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """One reader for the job; its `read` runs in every task."""
-        return _FileReader(type(self), json.loads(self.options["source"]), json.loads(self.options["files"]))
+        return _FileReader(type(self), json.loads(self.options["source"]), json.loads(self.options["parts"]))
 
 
 def reader_class(format: str) -> type[FileSource]:
@@ -85,55 +106,87 @@ def check_options(format: str, options: dict[str, Any]) -> None:
         raise ConfigError(f"format {format!r}: {error}") from error
 
 
-def read(spark: SparkSession, format: str, source: dict[str, Any], partitions: list[list[InputFile]]) -> DataFrame:
-    """Rows of SCHEMA, one for each candidate record of the files, one Spark partition for each list of files.
+def read(spark: SparkSession, format: str, source: Told, partitions: list[list[Part]]) -> DataFrame:
+    """Rows of SCHEMA, one for each candidate record of the files, one Spark partition for each list of parts.
 
-    `source`: "name", "root" (a directory), optionally "max_text_bytes" and "options" (keyword arguments of the
-    format's `read`). Raises ConfigError for an unknown format or option.
+    Raises ConfigError for an unknown format or option.
     """
     check_options(format, source.get("options", {}))
     cls = reader_class(format)
     spark.dataSource.register(cls)
-    files = json.dumps([[file.path for file in part] for part in partitions])
-    return spark.read.format(cls.name()).option("source", json.dumps(source)).option("files", files).load()
+    loaded = spark.read.format(cls.name()).option("source", json.dumps(source)).option("parts", json.dumps(partitions))
+    return loaded.load()
 
 
-def rows(cls: type[FileSource], source: dict[str, Any], paths: list[str]) -> Iterator[Row]:
-    """The rows of some files, read in this process. What a file throws becomes its failure, never the task's."""
-    limit = source.get("max_text_bytes", MAX_TEXT_BYTES)
-    options = parse(cls.read, source.get("options", {}))
-    chosen = source.get("normalize", cls.normalize)
-    normalizer = Normalizer(**chosen) if isinstance(chosen, dict) else chosen
-    for path in paths:
-        found = False
-        try:
-            for record in _records(cls, source["root"], path, {"max_text_bytes": limit, **options}):
-                found = True
-                yield _finish(normalizer, path, record, limit)
-            if not found:
-                yield Row(path, Failure("file", "", "no records"))
-        except Exception as error:
-            yield Row(path, Failure("file", "", "unreadable", _explain(error, source["root"])))
+def rows(cls: type[FileSource], source: Told, parts: Iterable[Part]) -> Iterator[Row]:
+    """The rows of parts of files, read in this process. What a file throws becomes its failure, never the task's."""
+    left = source.get("limit")
+    for part in parts:
+        for row in _part(cls, source, *part):
+            yield row
+            if left is not None and not _is_of_file(row.record):
+                left -= 1
+                if not left:
+                    return
 
 
 class _Files(InputPartition):
-    def __init__(self, paths: list[str]) -> None:
-        self.paths = paths
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
 
 
 class _FileReader(DataSourceReader):
-    def __init__(self, cls: type[FileSource], source: dict[str, Any], files: list[list[str]]) -> None:
-        self.cls, self.source, self.files = cls, source, files
+    def __init__(self, cls: type[FileSource], source: Told, parts: list[list[Part]]) -> None:
+        self.cls, self.source, self.parts = cls, source, parts
 
     def partitions(self) -> list[InputPartition]:
-        return [_Files(paths) for paths in self.files]
+        return [_Files(parts) for parts in self.parts]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         assert isinstance(partition, _Files)
-        return batches(self.source["name"], rows(self.cls, self.source, partition.paths))
+        return batches(self.source["name"], rows(self.cls, self.source, partition.parts))
 
 
-def _records(cls: type[FileSource], root: str, name: str, arguments: dict[str, Any]) -> Iterator[Document | Failure]:
+def _part(cls: type[FileSource], source: Told, path: str, span: Span | None, _size: int) -> Iterator[Row]:
+    limit = source.get("max_text_bytes", MAX_TEXT_BYTES)
+    arguments = {"max_text_bytes": limit, **parse(cls.read, source.get("options", {}))}
+    chosen = source.get("normalize", cls.normalize)
+    normalizer = Normalizer(**chosen) if isinstance(chosen, dict) else chosen
+    wanted = _sample(source, path)
+    taken = inspect.signature(cls.read).parameters
+    arguments |= {name: value for name, value in (("span", span), ("wanted", wanted)) if name in taken}
+    found = False
+    try:
+        for record in _records(cls, source, path, arguments):
+            found = True
+            if wanted is None or wanted(record.position) or _is_of_file(record):
+                yield _finish(normalizer, path, record, limit)
+        if not found and span is None and wanted is None:
+            yield Row(path, Failure("file", "", "no records"))
+    except Exception as error:
+        yield Row(path, Failure("file", "", "unreadable", _explain(error, source["root"])))
+
+
+def _sample(source: Told, path: str) -> Callable[[str], bool] | None:
+    """Which positions of a file are in the source's sample: those whose document's id has a hash below its share."""
+    share = source.get("sample")
+    if share is None:
+        return None
+    seed, below = source.get("seed", 0), int(share * 2**64)
+    name = source["name"]
+    return lambda position: xxhash.xxh3_64_intdigest(document_id(name, path, position).encode(), seed) < below
+
+
+def _is_of_file(record: Document | Failure) -> bool:
+    return isinstance(record, Failure) and record.level == "file"
+
+
+def _records(cls: type[FileSource], source: Told, name: str, arguments: dict[str, Any]) -> Iterator[Document | Failure]:
+    root = source["root"]
+    if not cls.of_files:
+        return cls.read(root, name, **arguments)
+    if remote.is_url(root):
+        return cls.read(remote.RemoteFile(f"{root}/{name}", source.get("storage", {})), name, **arguments)
     path = Path(root) / name
     # Before opening: a pipe would block for ever, and a link may lead to what the source's owner did not mean to give.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):

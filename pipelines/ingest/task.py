@@ -9,18 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import datasets
+from pipelines.ingest.files import Part
 from pipelines.ingest.records import batches
 from pipelines.ingest.source import reader_class, rows
 from pipelines.sink import Transform
 
 
-def documents_and_errors(format: str, source: dict[str, Any], files: list[list[str]]) -> Transform:
-    """The transform of the sink: the numbers of lists in `files` to the documents/ and errors/ of those files."""
+def documents_and_errors(format: str, source: dict[str, Any], parts: list[list[Part]]) -> Transform:
+    """The transform of the sink: the numbers of lists in `parts` to the documents/ and errors/ of what they name."""
     reader = reader_class(format)
 
     def read(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         for number in batch["id"].to_pylist():
-            for found in batches(source["name"], rows(reader, source, files[number])):
+            for found in batches(source["name"], rows(reader, source, parts[number])):
                 yield _split(found)
 
     return read

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from pipelines.ingest.files import Part
 from pipelines.ingest.records import Document, Failure, Row
 from pipelines.ingest.source import reader_class, rows
 
@@ -39,7 +40,7 @@ def read_all(format: str, path: Path, **options: object) -> list[Row]:
     """All rows of one file, as a task reads them; positions must be unique."""
     limit = options.pop("max_text_bytes", 128_000_000)
     source = {"name": "test", "root": str(path.parent), "max_text_bytes": limit, "options": options}
-    result = list(rows(reader_class(format), source, [path.name]))
+    result = list(rows(reader_class(format), source, [Part(path.name, None, 0)]))
     positions = [(row.record.position, isinstance(row.record, Failure) and row.record.level) for row in result]
     assert len(set(positions)) == len(positions)
     return result

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from ingest_cases import failures, gates, mutations, read_all, texts
 
 from pipelines.ingest.code import decode_code, read_code
-from pipelines.ingest.files import discover
+from pipelines.ingest.files import Part, discover
 from pipelines.ingest.languages import language_of
 from pipelines.ingest.records import Document
 from pipelines.ingest.source import reader_class, rows
@@ -84,7 +84,7 @@ def test_files_of_a_directory(tmp_path: Path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     root, files = discover([str(tmp_path)])
-    result = list(rows(reader_class("code"), {"name": "s", "root": root}, [file.path for file in files]))
+    result = list(rows(reader_class("code"), {"name": "s", "root": root}, [Part(file.path, None, 0) for file in files]))
     assert len(result) == len(FILES)
     record = next(row.record for row in result if row.path == "mill-1.0/src/mill.c")
     assert isinstance(record, Document)
@@ -172,7 +172,10 @@ def test_links_and_pipes_in_a_directory(tmp_path: Path):
     (tmp_path / "in/gone.py").symlink_to("nothing")
     os.mkfifo(tmp_path / "in/pipe.py")
     root, files = discover([str(tmp_path / "in")])
-    result = {row.path: row for row in rows(reader_class("code"), {"name": "s", "root": root}, [f.path for f in files])}
+    result = {
+        row.path: row
+        for row in rows(reader_class("code"), {"name": "s", "root": root}, [Part(f.path, None, 0) for f in files])
+    }
     assert {path: bool(row.text) for path, row in result.items()} == {
         "gone.py": False, "out.py": False, "own.py": True, "pipe.py": False, "same.py": True,
     }  # fmt: skip

@@ -84,7 +84,7 @@ def test_links_are_listed_and_directories_behind_them_not_entered(tree: Path):
 def test_partitions_keep_order_and_limits():
     files = [InputFile(f"{i:04}", 10_000_000, 0) for i in range(30)]
     parts = partitions(files)
-    assert [file for part in parts for file in part] == files
+    assert [(part.path, part.size) for task in parts for part in task] == [(file.path, file.size) for file in files]
     assert {len(part) for part in parts} == {1}  # 300 MB: small enough to be spread
     many = [InputFile(f"{i:05}", 100, 0) for i in range(5000)]
     assert [len(part) for part in partitions(many)] == [2000, 2000, 1000]

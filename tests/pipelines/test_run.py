@@ -167,6 +167,7 @@ def test_another_place_another_parallelism_the_same_digests(finished, digests, t
 
 def test_killed_in_every_stage_and_started_again_the_same_digests(digests, place, tmp_path):
     config = write_config(tmp_path / "config.yaml", place / "input", chunk_bytes=9_000)
+    output = tmp_path / "output"
     generator = random.Random(5)
     for stage, (least, most) in {
         "ingest": (6, 9),
@@ -175,22 +176,41 @@ def test_killed_in_every_stage_and_started_again_the_same_digests(digests, place
         "judge": (0, 1),
         "pack": (0, 2),
     }.items():
-        process = start("run", config, "--output", tmp_path / "output", "--until", "pack")
-        seen = ""
-        for line in process.stderr:
-            seen += line
-            if line.startswith(f"{stage}: at work"):
+        before = tmp_path / "before"
+        delay = generator.uniform(least, most)
+        for _ in range(5):
+            if output.exists():
+                shutil.copytree(output, before)
+            kill_in(stage, delay, "run", config, "--output", output, "--until", "pack")
+            if not read_stages(output).get(stage, {}).get("finished"):
                 break
+            # It was over too soon to be killed: it is tried again from where it began, with less delay.
+            delay /= 2
+            shutil.rmtree(output)
+            if before.exists():
+                shutil.move(before, output)
         else:
-            pytest.fail(f"{stage} was never at work: {seen}")
-        time.sleep(generator.uniform(least, most))  # seconds; a stage must not be over so soon
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert not read_stages(tmp_path / "output").get(stage, {}).get("finished"), f"{stage} was over too soon"
-    process = start("run", config, "--output", tmp_path / "output", "--until", "pack")
+            pytest.fail(f"{stage} was over before it could be killed")
+        shutil.rmtree(before, ignore_errors=True)
+    process = start("run", config, "--output", output, "--until", "pack")
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
-    assert digest(tmp_path / "output") == digests
+    assert digest(output) == digests
+
+
+def kill_in(stage: str, delay: float, *command: object) -> None:
+    """Start a command, and kill it and its children `delay` seconds after it began a stage."""
+    process = start(*command)
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if line.startswith(f"{stage}: at work"):
+            break
+    else:
+        pytest.fail(f"{stage} was never at work: {seen}")
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def test_spark_submit_keeps_the_same_documents(finished, place, tmp_path):
