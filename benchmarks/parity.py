@@ -61,6 +61,7 @@ _INDENT = "Lines: datatrove compares them with their indentation, ours without"
 _QUOTES = "A line's end: in ours quotation marks end it, as in FineWeb's release; datatrove 0.10.1's default has none"
 DIFFERENCES = {
     "gopher_quality.too_few_words": _WORDS,
+    "gopher_quality.short_words": _WORDS,
     "gopher_quality.bullet_lines": _BLANK,
     "gopher_quality.ellipsis_lines": _BLANK,
     ALPHABETIC: _MARKS,

@@ -1,45 +1,57 @@
-"""A fastText classifier: loaded once per process from a checked file, asked one line at a time."""
+"""A fastText classifier: loaded once per process from a checked file, asked many lines at a time."""
 
 from functools import cache
 from pathlib import Path
 
-from fasttext.FastText import _FastText
+import numpy as np
+from numpy.typing import NDArray
 
+from filters import fasttext_file
 from filters.assets import AssetError, asset
+from filters.fasttext_kernel import Engine
 
-# fastText splits words at these bytes, but a line feed also ends the text, and so does the word `</s>`.
-_SEPARATORS = bytes(0x20 if byte in b"\0\t\n\v\f\r" else byte for byte in range(256))
 _LABEL_PREFIX = "__label__"
 
 
 class FastTextModel:
-    """Predicts the best labels of a text, without fastText's Python wrapper, which copies and warns."""
+    """Gives the labels of texts, each UTF-8 and read as one line, the probabilities that fastText gives them."""
 
     def __init__(self, path: Path) -> None:
         """Raises `ValueError` where the file is no fastText classifier."""
-        model = _FastText(model_path=str(path))
-        labels: list[str] = model.get_labels()
-        if not labels or not labels[0].startswith(_LABEL_PREFIX):
+        model = fasttext_file.read(path)
+        if not model.labels[0].startswith(_LABEL_PREFIX):
             raise ValueError(f"{path} is a fastText model, but none that was trained with labels")
-        self._predict = model.f.predict
-        self.labels = [label.removeprefix(_LABEL_PREFIX) for label in labels]
+        self.labels = [label.removeprefix(_LABEL_PREFIX) for label in model.labels]
+        self._engine = Engine(model)
 
-    def predict(self, text: bytes) -> tuple[str, float]:
-        """The best label, without its prefix, and its probability (0 to 1) for UTF-8 text, read as one line.
+    def probabilities(self, texts: list[bytes]) -> NDArray[np.float64]:
+        """Of each text and label, 0 to 1: float64[texts, labels].
 
-        Even an empty text gets a label, from the model's prior; a caller that minds asks only about words.
+        Even an empty text gets them, from the model's prior; a caller that minds asks only about words.
         """
-        return self.best(text, 1)[0]
+        return np.minimum(self._engine.probabilities(texts).astype(np.float64), 1.0)
 
-    def best(self, text: bytes, k: int) -> list[tuple[str, float]]:
-        """The k best labels with their probabilities, as `predict` has them, the best first; all where there are fewer.
+    def best(self, texts: list[bytes], k: int) -> list[list[tuple[str, float]]]:
+        """For each text the k best labels with their probabilities, the best first; all where there are fewer.
 
         Labels of a probability below 1e-5 (fastText's least logarithm) may be missing.
         """
-        line = text.translate(_SEPARATORS).replace(b"</s>", b" ") + b"\n"
-        found = self._predict(line, k, 0.0, "strict")
-        # Floats add up to 1.00001 at times.
-        return [(label.removeprefix(_LABEL_PREFIX), min(probability, 1.0)) for probability, label in found]
+        found = self.probabilities(texts)
+        order = np.argsort(-found, axis=1, kind="stable")[:, :k]
+        values = np.take_along_axis(found, order, axis=1).tolist()
+        names = [[self.labels[i] for i in row] for row in order.tolist()]
+        return [[pair for pair in zip(*row) if pair[1] > 0] for row in zip(names, values)]
+
+    def predict(self, text: bytes) -> tuple[str, float]:
+        """The best label of a text, and its probability."""
+        return self.best([text], 1)[0][0]
+
+    def share(self, label: str, texts: list[bytes]) -> NDArray[np.float64]:
+        """The probability of `label`, one of the model's two, or what that of the better one leaves it: float64[n]."""
+        found = self.probabilities(texts)
+        place = self.labels.index(label)
+        own, other = found[:, place], found[:, 1 - place]
+        return np.where(own >= other, own, 1 - other)
 
 
 @cache

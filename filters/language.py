@@ -14,6 +14,7 @@ from filters.scripts import SCRIPTS, dominant_scripts
 MODEL = Path(__file__).parent / "models" / "lid.176.ftz"
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 SAMPLE = 2048
+ASKED = 1024  # texts that the model is asked about at a time
 
 Scores = list[tuple[str, float]]
 
@@ -27,7 +28,7 @@ class Language:
     """
 
     name = "language"
-    version = 2
+    version = 3
     schema = pa.schema(
         [
             signal(
@@ -91,10 +92,14 @@ class Language:
         """Identify the language of every text; columns as in `schema`."""
         scripts = [SCRIPTS[index] for index in dominant_scripts(batch.data, batch.offsets)]
         buffer, offsets = batch.data.data, batch.offsets.tolist()
-        rows = []
-        for script, start, end in zip(scripts, offsets[:-1], offsets[1:]):
-            found = [] if script == "Zyyy" else self._model.best(sample(buffer[start:end]), self._k)
-            rows.append(_row(found, script))
+        asked = [i for i, script in enumerate(scripts) if script != "Zyyy"]
+        found: list[Scores] = [[] for _ in scripts]
+        for start in range(0, len(asked), ASKED):
+            some = asked[start : start + ASKED]
+            samples = [sample(buffer[offsets[i] : offsets[i + 1]]) for i in some]
+            for i, best in zip(some, self._model.best(samples, self._k)):
+                found[i] = best
+        rows = [_row(best, script) for best, script in zip(found, scripts)]
         counts = stop_words.count(batch, [row[3] for row in rows])
         columns = [*zip(*rows), counts] if rows else [()] * len(self.schema)
         return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, self.schema)], schema=self.schema)

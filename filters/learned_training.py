@@ -21,7 +21,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from filters.fasttext_model import FastTextModel
-from filters.learned import BAD, GOOD, normalized_words, score
+from filters.learned import BAD, GOOD, normalized_words, scores
 from filters.learned_texts import batches
 from filters.ranking import average_precision, roc_auc
 
@@ -178,12 +178,12 @@ def zeroed_memory() -> Iterator[None]:
 
 def _measure(model: FastTextModel, examples: Iterator[Example]) -> dict[str, Any]:
     """How well the model ranks the held-back examples, and what a rule `learned.score < THRESHOLD` would do."""
-    pairs = [(e.side == GOOD, round(score(model, e.words), 4)) for e in examples if e.held_back]
-    is_good, scores = np.array([good for good, _ in pairs]), np.array([value for _, value in pairs])
+    pairs = [(e.side == GOOD, scores(model, [e.words])[0]) for e in examples if e.held_back]
+    is_good, found = np.array([good for good, _ in pairs]), np.array([value for _, value in pairs]).round(4)
     return {
-        "roc_auc": round(roc_auc(is_good, scores), 4),
-        "average_precision": round(average_precision(is_good, scores), 4),
-        "thresholds": [_at(threshold, is_good, scores) for threshold in THRESHOLDS],
+        "roc_auc": round(roc_auc(is_good, found), 4),
+        "average_precision": round(average_precision(is_good, found), 4),
+        "thresholds": [_at(threshold, is_good, found) for threshold in THRESHOLDS],
     }
 
 

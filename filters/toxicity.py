@@ -44,7 +44,7 @@ class Toxicity:
     """
 
     name = "toxicity"
-    version = 2
+    version = 3
     schema = pa.schema(
         [
             signal(
@@ -94,23 +94,24 @@ class Toxicity:
     def __call__(self, batch: TextBatch) -> pa.RecordBatch:
         """Measure every text of the batch; columns float64 [texts] as in `schema`."""
         texts = batch.texts.to_pylist()
-        rows = np.array([self._measure(text) for text in texts], np.float64).reshape(-1, 3).round(4)
+        rows = self._measure(texts).round(4)
         second = self._second(texts, rows[:, 0]) if self._second else np.full(len(texts), np.nan)
         columns = [*rows.T.copy(), pa.array(second.round(4), from_pandas=True)]
         return pa.record_batch(columns, schema=self.schema)
 
-    def _measure(self, text: str) -> tuple[float, float, float]:
-        total = bad = size = 0.0
-        worst = 0.0
-        for words in map(features, passages(text)):
-            if words.isspace():
-                continue
-            probability = score(self._model, words)
-            total += probability * len(words)
-            bad += (probability > THRESHOLD) * len(words)
-            size += len(words)
-            worst = max(worst, probability)
-        return (total / size, worst, bad / size) if size else (0.0, 0.0, 0.0)
+    def _measure(self, texts: list[str]) -> NDArray[np.float64]:
+        """`score`, `worst` and `share` of each text: float64[texts, 3]."""
+        cut = [[words for words in map(features, passages(text)) if not words.isspace()] for text in texts]
+        found = scores(self._model, [words for passages in cut for words in passages])
+        sizes = np.array([len(words) for passages in cut for words in passages], np.float64)
+        rows, begin = np.zeros((len(texts), 3)), 0
+        for row, words in zip(rows, cut):
+            own = slice(begin, begin := begin + len(words))
+            if words:
+                total = sizes[own].sum()
+                bad = sizes[own][found[own] > THRESHOLD].sum()
+                row[:] = found[own] @ sizes[own] / total, found[own].max(), bad / total
+        return rows
 
 
 class _Second:
@@ -147,10 +148,9 @@ def stretches(text: str) -> list[str]:
     return cut
 
 
-def score(model: FastTextModel, words: bytes) -> float:
-    """The probability, 0 to 1, that what `features` made of a passage is toxic."""
-    label, probability = model.predict(words)
-    return probability if label == TOXIC else 1 - probability
+def scores(model: FastTextModel, words: list[bytes]) -> NDArray[np.float64]:
+    """The probability, 0 to 1, that what `features` made of passages is toxic: float64[passages]."""
+    return model.share(TOXIC, words)
 
 
 def passages(text: str, size: int = PASSAGE) -> Iterator[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from filters.batch import TextBatch
 from filters.fasttext_model import FastTextModel
 from filters.ranking import average_precision, roc_auc
-from filters.toxicity import THRESHOLD, Toxicity, features, passages, score
+from filters.toxicity import THRESHOLD, Toxicity, features, passages, scores
 from filters.toxicity_training import VALIDATION, Example, read_book, read_pages, train
 
 # Name in the card, data set, details that count (none: all).
@@ -93,7 +93,7 @@ def readings(examples: list[Example]) -> list[tuple[str, list[Example]]]:
 def scorer(path: Path) -> Scorer:
     """A function from examples to the scores that the model in this file gives their texts, each as one passage."""
     model = FastTextModel(path)
-    return lambda examples: np.array([score(model, features(example.text)) for example in examples])
+    return lambda examples: scores(model, [features(example.text) for example in examples])
 
 
 def _without(dataset: str, examples: list[Example]) -> Scorer:

@@ -18,7 +18,7 @@ from filters.batch import TextBatch
 from filters.fasttext_model import FastTextModel
 from filters.language import MODEL as LANGUAGE_MODEL
 from filters.language import SAMPLE
-from filters.learned import BAD, GOOD, Learned, normalized_words, score
+from filters.learned import BAD, GOOD, Learned, normalized_words, scores
 from filters.learned_texts import batches
 from filters.learned_training import LEAST, THRESHOLDS, TooFewError, train
 from filters.ranking import average_precision, roc_auc
@@ -136,20 +136,20 @@ def test_training_is_repeatable_in_any_order(model, tmp_path):
 def test_measures_are_those_of_the_held_back_texts(model):
     path, facts = model
     loaded = FastTextModel(path)
-    truth, scores = [], []
+    truth, found = [], []
     for side, texts in ((GOOD, GOOD_TEXTS), (BAD, BAD_TEXTS)):
         words = [words for batch in batches(texts) for words in normalized_words(batch)]
         held_back = [w for w in words if learned_training.example_of(w, side).held_back]
         assert facts[side]["held_back"] == len(held_back)
         assert len(texts) / 10 < len(held_back) < len(texts) * 3 / 10
         truth += [side == GOOD] * len(held_back)
-        scores += [round(score(loaded, w), 4) for w in held_back]
-    truth, scores = np.array(truth), np.array(scores)
-    assert facts["roc_auc"] == round(roc_auc(truth, scores), 4) > 0.99
-    assert facts["average_precision"] == round(average_precision(truth, scores), 4)
+        found += scores(loaded, held_back).round(4).tolist()
+    truth, found = np.array(truth), np.array(found)
+    assert facts["roc_auc"] == round(roc_auc(truth, found), 4) > 0.99
+    assert facts["average_precision"] == round(average_precision(truth, found), 4)
     assert [row["threshold"] for row in facts["thresholds"]] == list(THRESHOLDS)
     for row in facts["thresholds"]:
-        kept = scores >= row["threshold"]
+        kept = found >= row["threshold"]
         assert row["precision"] == round((kept & truth).sum() / kept.sum(), 4)
         assert row["recall"] == round((kept & truth).sum() / truth.sum(), 4)
         assert row["bad_dropped"] == round((~kept & ~truth).sum() / (~truth).sum(), 4)
