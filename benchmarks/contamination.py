@@ -38,9 +38,9 @@ from pipelines import datasets
 from pipelines.dedup.benchmark_items import parts_of
 from pipelines.dedup.contamination_report import contamination_facts
 from pipelines.dedup.options import Benchmark, Contamination
-from pipelines.ingest.epub import read_epub
+from pipelines.ingest.books.epub import read_epub
+from pipelines.ingest.books.text import read_text
 from pipelines.ingest.records import Document
-from pipelines.ingest.text import read_text
 from pipelines.lookup import Finished, excerpt
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -32,9 +32,9 @@ import pyarrow.parquet as pq
 
 from filters import minhash
 from filters.batch import TextBatch
-from pipelines.ingest.epub import read_epub
+from pipelines.ingest.books.epub import read_epub
+from pipelines.ingest.books.text import read_text
 from pipelines.ingest.records import Document
-from pipelines.ingest.text import read_text
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CACHE = Path(__file__).parents[1] / "runs" / "benchmarks"  # git-ignored

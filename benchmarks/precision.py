@@ -37,7 +37,7 @@ from filters.family import Family  # noqa: E402
 from filters.garbled import Garbled  # noqa: E402
 from filters.normalize import normalize  # noqa: E402
 from pipelines.ingest.records import Document  # noqa: E402
-from pipelines.ingest.warc import read_warc  # noqa: E402
+from pipelines.ingest.web.warc import read_warc  # noqa: E402
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", ROOT.parent / "shared" / "data"))
 FAMILIES: dict[str, Family] = {"garbled": Garbled(), "advertising": Advertising()}

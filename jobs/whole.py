@@ -35,7 +35,9 @@ def run_stages(
     steps = STEPS if steps is None else steps
     with Ledger(output_of(config, output)) as ledger:
         # Without Spark's settings, which may hold credentials.
-        told = config.model_dump_json(indent=1, exclude={"spark": True, "sources": {"__all__": {"storage"}}})
+        told = config.model_dump_json(
+            indent=1, exclude={"spark": True, "sources": {"__all__": {"storage": True, "options": {"uri"}}}}
+        )
         write_text(ledger.output / "config.json", told)  # without credentials
         run = Run(config, ledger, master, say)
         try:

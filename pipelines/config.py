@@ -32,7 +32,14 @@ def _language_code(value: str) -> str:
 
 LanguageCode = Annotated[str, AfterValidator(_language_code)]
 
-KIND_OF_FORMAT: dict[str, Kind] = {"warc": "web", "epub": "book", "code": "code"}
+KIND_OF_FORMAT: dict[str, Kind] = {
+    "warc": "web",
+    "epub": "book",
+    "fb2": "book",
+    "tei": "book",
+    "html_book": "book",
+    "code": "code",
+}
 
 
 class Model(BaseModel):
@@ -58,11 +65,14 @@ class Source(Model):
     """One place that text comes from."""
 
     name: Name = Field(description="the source's name: part of every document's id, a folder in corpus/")
-    format: str = Field(description="warc, text, epub, code, jsonl, parquet, or `module:Class` of a reader of your own")
+    format: str = Field(
+        description="warc, text, epub, fb2, tei, html_book, code, jsonl, csv, parquet, arrow, dialogue, database, or "
+        "`module:Class` of a reader of your own"
+    )
     paths: list[Annotated[str, Field(min_length=1)]] = Field(
         min_length=1,
         description="files, directories or globs, from the working directory, or URLs (s3://, gs://, webhdfs://, "
-        "http://, ...); ~, ${VAR}, ${VAR:-default} are expanded",
+        "http://, ...); of a database its tables; ~, ${VAR}, ${VAR:-default} are expanded",
     )
     root: str | None = Field(None, description="ids use paths relative to this; by default the patterns' common parent")
     kind: Kind | None = Field(None, description="which rule sets apply; by default what the format suggests")
@@ -113,7 +123,10 @@ class Source(Model):
         return self.kind or KIND_OF_FORMAT.get(self.format, "text")
 
 
-FORMATS = ("warc", "text", "epub", "code", "jsonl", "parquet")
+FORMATS = (
+    *("warc", "text", "epub", "fb2", "tei", "html_book", "code"),
+    *("jsonl", "csv", "parquet", "arrow", "dialogue", "database"),
+)
 
 
 class Language(Model):

@@ -31,12 +31,12 @@ from pipelines.errors import GristmillError
 from pipelines.ingest.files import InputFile, Part, partitions
 from pipelines.ingest.options import parse
 from pipelines.ingest.source import reader_class
-from pipelines.ingest.url_lists import UrlLists
 from pipelines.ledger import STAGES, Stage, digest
 from pipelines.run import Run, Step
 
 # Extraction is a library's work, so another version of the library is another version of the stage.
-INGEST_CODE = [4, *(version(package) for package in ("FastWARC", "Resiliparse", "selectolax", "ftfy"))]
+_READERS = ("FastWARC", "Resiliparse", "selectolax", "ftfy", "chardet", "pygit2")
+INGEST_CODE = [5, *map(version, _READERS)]
 PARTITION_BYTES = 64_000_000
 
 
@@ -109,7 +109,7 @@ def ingest_config(config: Config, source: Source) -> dict[str, Any]:
 def ingest_print(config: Config, source: Source) -> dict[str, Any]:
     """`ingest_config`, with the contents of files that an option names in the place of their paths."""
     options = parse(reader_class(source.format).read, source.options)
-    digests = {name: value.digests() for name, value in options.items() if isinstance(value, UrlLists)}
+    digests = {name: value.digests() for name, value in options.items() if hasattr(value, "digests")}
     return ingest_config(config, source) | {"options": source.options | digests}
 
 

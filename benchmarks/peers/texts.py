@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from filters.normalize import normalize
+from pipelines.ingest.books.text import read_text
 from pipelines.ingest.records import Document
-from pipelines.ingest.text import read_text
-from pipelines.ingest.warc import read_warc
+from pipelines.ingest.web.warc import read_warc
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[3] / "shared" / "data")).resolve()
 
@@ -36,7 +36,7 @@ def gold() -> Iterator[Text]:
 def labelled() -> Iterator[Text]:
     """990 pages in many languages, as ingest extracts their main text."""
     for path in sorted((DATA / "web").glob("labelled-*.warc.gz")):
-        for page in read_warc(path, path.name, max_text_bytes=2**30):
+        for page in read_warc(path, path.name, max_text_bytes=2**30, extractor="fast"):
             if isinstance(page, Document) and page.text is not None:
                 yield Text(page.uri.split("://")[-1], normalize(page.text))
 

@@ -9,6 +9,7 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -20,6 +21,7 @@ from pipelines.errors import ConfigError
 NO_OPTIONS = frozenset({"max_text_bytes", "span", "wanted"})
 
 
+@lru_cache
 def options_model(read: Callable[..., Any]) -> type[BaseModel]:
     """A model of the options of `read`, their types and defaults; one without annotation may be anything."""
     try:

@@ -81,11 +81,16 @@ def document_id(source: str, path: str, position: str) -> str:
 
 
 def batches(source: str, rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
-    """Rows as batches of SCHEMA, each of at most BATCH_ROWS rows and BATCH_BYTES of text, or one longer text."""
+    """Rows as batches of SCHEMA.
+
+    Each is of at most BATCH_ROWS rows and BATCH_BYTES of text and `meta`, or one longer text.
+    """
     pending: list[Row] = []
     size = 0
     for row in rows:
         more = len(row.text or b"")
+        if isinstance(row.record, Document):
+            more += sum(map(len, row.record.meta.values()))
         if pending and (size + more > BATCH_BYTES or len(pending) == BATCH_ROWS):
             yield _batch(source, pending)
             pending, size = [], 0

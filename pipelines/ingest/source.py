@@ -24,19 +24,26 @@ from pyspark.sql.types import StructType
 
 from filters.normalize import Normalizer, normalize_code
 from pipelines.config import Source
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, GristmillError
 from pipelines.ingest import files, remote
 from pipelines.ingest.files import InputFile, Part, Span
 from pipelines.ingest.options import parse
 from pipelines.ingest.records import SCHEMA, Document, Failure, Row, batches, document_id, gated, too_large
 
 FORMATS = {
-    "warc": "pipelines.ingest.warc:WarcSource",
-    "text": "pipelines.ingest.text:TextSource",
-    "epub": "pipelines.ingest.epub:EpubSource",
+    "warc": "pipelines.ingest.web.warc:WarcSource",
+    "text": "pipelines.ingest.books.text:TextSource",
+    "epub": "pipelines.ingest.books.epub:EpubSource",
+    "fb2": "pipelines.ingest.books.fictionbook:FictionBookSource",
+    "tei": "pipelines.ingest.books.tei:TeiSource",
+    "html_book": "pipelines.ingest.books.html_book:HtmlBookSource",
     "code": "pipelines.ingest.code:CodeSource",
-    "jsonl": "pipelines.ingest.jsonl:JsonlSource",
-    "parquet": "pipelines.ingest.parquet:ParquetSource",
+    "jsonl": "pipelines.ingest.tables.jsonl:JsonlSource",
+    "parquet": "pipelines.ingest.tables.parquet:ParquetSource",
+    "arrow": "pipelines.ingest.tables.arrow:ArrowSource",
+    "csv": "pipelines.ingest.tables.csv:CsvSource",
+    "dialogue": "pipelines.ingest.tables.dialogue:DialogueSource",
+    "database": "pipelines.ingest.tables.database:DatabaseSource",
 }
 MAX_TEXT_BYTES = 128_000_000
 
@@ -54,13 +61,14 @@ class FileSource(DataSource):
     A reader whose `read` takes `span` can be given a part of a large file: it yields the records that begin in these
     bytes. One whose `read` takes `wanted` passes over records whose position that function does not want; others are
     held to it afterwards. `normalize` is for sources that do not say. A source that is not `of_files` finds its
-    parts and opens them itself.
+    parts and opens them itself; of one with `directories` a directory can be a file.
     """
 
     read: ClassVar[Read]
     suffixes: ClassVar[tuple[str, ...] | None] = None
     normalize: ClassVar[Normalizer | None] = Normalizer()
     of_files: ClassVar[bool] = True
+    directories: ClassVar[bool] = False
 
     @classmethod
     def discover(cls, source: Source) -> tuple[str, list[InputFile]]:
@@ -163,6 +171,8 @@ def _part(cls: type[FileSource], source: Told, path: str, span: Span | None, _si
                 yield _finish(normalizer, path, record, limit)
         if not found and span is None and wanted is None:
             yield Row(path, Failure("file", "", "no records"))
+    except GristmillError:  # a place that cannot be reached: the task fails, and Spark tries it again
+        raise
     except Exception as error:
         yield Row(path, Failure("file", "", "unreadable", _explain(error, source["root"])))
 
@@ -191,7 +201,8 @@ def _records(cls: type[FileSource], source: Told, name: str, arguments: dict[str
     # Before opening: a pipe would block for ever, and a link may lead to what the source's owner did not mean to give.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         return iter([Failure("file", "", "symbolic link out of the root")])
-    if not stat.S_ISREG(path.stat().st_mode):
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or (cls.directories and stat.S_ISDIR(mode))):
         return iter([Failure("file", "", "not a regular file")])
     return cls.read(path, name, **arguments)
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from pipelines.ingest.markup import MAX_DEPTH, is_too_costly
-from pipelines.ingest.xhtml import xhtml_text
+from pipelines.ingest.books.markup import MAX_DEPTH, is_too_costly
+from pipelines.ingest.books.xhtml import xhtml_text
 
 MANY = 100_000
 
@@ -33,9 +33,9 @@ MANY = 100_000
     ],
 )
 def test_what_would_stall_a_parser_is_seen_at_once(html: str):
-    start = time.monotonic()
+    start = time.process_time()
     assert is_too_costly(html)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_long_and_careless_pages_are_read(html: str):
 
 @pytest.mark.parametrize("html", ["<a '", '<a "', "<a ", "<!x", "</ ", "<!--", "<script", "<"])
 def test_tags_that_do_not_end_take_no_time(html: str):
-    start = time.monotonic()
+    start = time.process_time()
     is_too_costly(html * MANY)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_deep_chapter_is_given_up():

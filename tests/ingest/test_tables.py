@@ -1,6 +1,8 @@
+import bz2
 import datetime
 import gzip
 import json
+import lzma
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,9 +12,12 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_cases import SENTENCE, failures, gates, mutations, read_all, texts
+from mutations import FILES, survives
 
-from pipelines.ingest.jsonl import lines
 from pipelines.ingest.records import Document, batches
+from pipelines.ingest.tables.columns import Columns
+from pipelines.ingest.tables.jsonl import lines, read_jsonl
+from pipelines.ingest.tables.parquet import EXPANDED_BYTES, read_parquet
 
 ROWS = [{"text": f"{SENTENCE}{i}", "url": f"http://x/{i}", "n": i, "ok": True, "nested": {"a": 1}} for i in range(5)]
 COLUMNS = {"uri": "url", "group": "n"}
@@ -201,6 +206,47 @@ def test_damaged_parquet_never_throws(tmp_path: Path):
         assert result
 
     check()
+
+
+@pytest.mark.parametrize("read", [read_jsonl, read_parquet])
+def test_broken_tables_survive(tmp_path: Path, read):
+    table = pa.Table.from_pylist([{**row, "kind": "a"} for row in ROWS * 9])
+    kind = table.schema.get_field_index("kind")
+    whole = parquet(tmp_path, table.set_column(kind, "kind", table["kind"].dictionary_encode()), row_group_size=10)
+    data = whole.read_bytes() if read is read_parquet else jsonl(ROWS * 9)
+    path = tmp_path / "y"
+
+    def parsed(mutation: bytes):
+        path.write_bytes(mutation)
+        return read(path, path.name, max_text_bytes=1_000_000)
+
+    for seed in range(FILES):
+        survives(parsed, data, seed)
+
+
+def test_a_value_of_a_dictionary_is_not_written_out_for_all_its_rows(tmp_path: Path):
+    values = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["x" * 2_000_000])
+    table = pa.table({"text": ["a"] * 300, "other": values})
+    path = parquet(tmp_path, table, store_schema=False, compression="zstd")
+    before = pa.total_allocated_bytes()
+    largest = 0
+    for record in read_parquet(path, path.name, max_text_bytes=1000, columns=Columns(meta=["other"])):
+        assert len(record.meta["other"]) == 2_000_000
+        largest = max(largest, pa.total_allocated_bytes() - before)
+    assert largest < 3 * EXPANDED_BYTES
+
+
+def test_a_packed_parquet_file(tmp_path: Path):
+    path = parquet(tmp_path, row_group_size=2)
+    packed = write(tmp_path, gzip.compress(path.read_bytes()), "x.parquet.gz")
+    assert texts(read_all("parquet", packed)) == [row["text"] for row in ROWS]
+    (row,) = read_all("parquet", write(tmp_path, packed.read_bytes()[:-20], "y.parquet.gz"))
+    assert row.record.reason == "the file ends within a compressed frame"
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_other_packings_of_jsonl(tmp_path: Path, pack):
+    assert texts(read_all("jsonl", write(tmp_path, pack(jsonl(ROWS))))) == [row["text"] for row in ROWS]
 
 
 def test_rows_that_are_lost_without_an_error_are_told(tmp_path: Path):

@@ -1,57 +1,21 @@
 import gzip
+import re
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from ingest_cases import SENTENCE, failures, gates, mutations, read_all, texts
+from mutations import FILES, survives
 
-from pipelines.ingest.text import without_gutenberg
+from pipelines.ingest.books.text import read_text
 
 BODY = "CHAPTER I.\n\n" + SENTENCE + "\n\nTHE END"
-LICENSE = "\n\nUpdated editions will replace the previous one.\n"
-# The borders of Project Gutenberg's books, as they have been marked since 1991.
-BORDERS = [
-    ("*** START OF THIS PROJECT GUTENBERG EBOOK THE MILL ***", "*** END OF THIS PROJECT GUTENBERG EBOOK THE MILL ***"),
-    ("*** START OF THE PROJECT GUTENBERG EBOOK THE MILL ***", "*** END OF THE PROJECT GUTENBERG EBOOK THE MILL ***"),
-    ("***START OF THE PROJECT GUTENBERG EBOOK THE MILL***", "***END OF THE PROJECT GUTENBERG EBOOK THE MILL***"),
-    ("*** START OF THE PROJECT GUTENBERG EBOOK, THE MILL;\nOR, THE STONES ***", "End of Project Gutenberg's The Mill"),
-    ("*** START OF THIS PROJECT GUTENBERG ETEXT THE MILL ***", "End of The Project Gutenberg Etext of The Mill"),
-    (
-        "*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*",
-        "End of this Project Gutenberg Etext of The Mill",
-    ),
-    (
-        "*END THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.03.08.92*END*",
-        "End of the Project Gutenberg EBook of The Mill",
-    ),
-    ("*END*THE SMALL PRINT! FOR PUBLIC DOMAIN EBOOKS*Ver.02/11/02*END*", "*** END OF THIS PROJECT GUTENBERG EBOOK"),
-]
-
-
-@pytest.mark.parametrize(("start", "end"), BORDERS)
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_gutenberg_borders(start: str, end: str, newline: str):
-    header = (
-        f"The Project Gutenberg EBook of The Mill, by A. Miller\n\nTitle: The Mill\n\nAuthor: A. Miller\n\n{start}\n\n"
-    )
-    credit = "Produced by Many Hands and\nthe Proofreading Team\n\n\n"
-    text = (header + credit + BODY + "\n\n" + end + LICENSE).replace("\n", newline)
-    body, facts = without_gutenberg(text)
-    assert body == BODY + "\n"
-    assert (facts["title"], facts["author"]) == ("The Mill", "A. Miller")
-
-
-def test_small_print_behind_the_start_mark_is_header():
-    text = (
-        "Project Gutenberg Etext\n**START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START**\nlegal words\n"
-        "*END THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n" + BODY
-    )
-    assert without_gutenberg(text)[0] == BODY + "\n"
-
-
-def test_a_book_that_mentions_gutenberg_stays_whole():
-    text = "Preface\n\nEnd of Project Gutenberg is what the file said.\n\n*** START OF THE PROJECT ***\n" + BODY
-    assert without_gutenberg(text) == (text, {})
+BOOK = (
+    "Title: The Mill\n\n*** START OF THE PROJECT GUTENBERG EBOOK THE MILL ***\n\nProduced by Nobody\n\n\n"
+    + BODY
+    + "\n\n*** END OF THE PROJECT GUTENBERG EBOOK THE MILL ***\nlegal words\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +50,55 @@ def test_real_gutenberg_books(data: Path, name: str, opening: str, closing: str,
     assert "GUTENBERG EBOOK" not in text
     assert "Gutenberg License" not in text
     assert "\r" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "heading", "chapters"),
+    [
+        ("1342-0.txt", r"^Chapter \d+$", 61),
+        ("1661-8.txt", r"^(?:ADVENTURE )?[IVX]+\. (?:A|THE) [A-Z' -]+$", 12),
+        ("2701-0.txt", r"^CHAPTER \d+\. ", 2 * 135),  # as many in the table of contents
+    ],
+)
+def test_chapters_of_real_gutenberg_books(data: Path, name: str, heading: str, chapters: int):
+    (text,) = texts(read_all("text", data / "books/gutenberg" / name))
+    assert len(re.findall(heading, text, re.MULTILINE)) == chapters
+
+
+def test_options_leave_what_they_name(data: Path):
+    path = data / "books/gutenberg/1661-8.txt"
+    options = {"gutenberg": False, "unwrap": False, "dehyphenate": False, "page_furniture": False}
+    (row,) = read_all("text", path, **options)
+    lines = path.read_bytes().decode("cp1252").splitlines()
+    assert row.text.decode().split() == " ".join(lines).split()
+    assert row.text.decode().startswith(
+        "Project Gutenberg's The Adventures of Sherlock Holmes, by Arthur Conan Doyle\n\nThis"
+    )
+    assert "joined_lines" not in row.record.meta
+    (row,) = read_all("text", path)
+    assert int(row.record.meta["joined_lines"]) > 7_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b" " * 3_000_000,
+        b"\n" * 3_000_000,
+        (b"a" + b" " * 300_000 + b"\n") * 5 + b"\f",
+        b"\f" * 1_000_000,
+        b"word-\n" * 300_000,
+        b"i\n\nii\n\niii\n\n" * 100_000,
+        b"[Pg 1] " * 300_000,
+        b"*** START OF THE PROJECT GUTENBERG EBOOK ***\n" + b"Produced by x\n\n" * 200_000,
+        b"*** START OF THE PROJECT GUTENBERG EBOOK ***\n" + b"Transcriber's Note \n" * 100_000,
+        bytes(range(128, 256)) * 10_000,
+    ],
+    ids=lambda data: repr(data[-16:]),
+)
+def test_time_is_linear_whatever_the_text(tmp_path: Path, data: bytes):
+    start = time.process_time()
+    assert len(list(read_text(write(tmp_path, data), "x", max_text_bytes=10_000_000))) == 1
+    assert time.process_time() - start < 20
 
 
 def test_latin_1_letters_of_a_real_book(data: Path):
@@ -141,6 +154,18 @@ def test_a_file_beyond_the_limit_is_a_failure(tmp_path: Path, pack):
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=mutations(gzip.compress(("Title: x\n" + BORDERS[0][0] + BODY + BORDERS[0][1]).encode(), mtime=0)))
+@given(data=mutations(gzip.compress(BOOK.encode(), mtime=0)))
 def test_a_damaged_file_always_has_one_row(tmp_path: Path, data: bytes):
     assert len(read_all("text", write(tmp_path, data, "x.txt.gz"))) == 1
+
+
+@pytest.mark.parametrize("seed", range(FILES))
+@pytest.mark.parametrize("codec", ["utf-8", "cp1252", "utf-16-le"])
+def test_fuzz(data: Path, tmp_path: Path, codec: str, seed: int):
+    book = (data / "books/gutenberg/1661-8.txt").read_bytes().decode("cp1252")
+    book = (book[:30_000] + book[-25_000:]).replace("I had", "I\fhad")
+
+    def read(mutation: bytes):
+        return list(read_text(write(tmp_path, mutation), "x", max_text_bytes=1_000_000))
+
+    assert len(survives(read, book.encode(codec), seed)) == 1

@@ -96,7 +96,7 @@ def write_config(path: Path, folder: Path, **changes) -> Path:
         "seed": 3,
         "sources": [
             {"name": "books", "format": "text", "kind": "book", "paths": [f"{folder}/books/*.txt"]},
-            {"name": "code", "format": "code", "paths": [f"{folder}/code/*"]},
+            {"name": "code", "format": "code", "paths": [f"{folder}/code/*"], "options": {"licences": ["any"]}},
             {"name": "web", "format": "warc", "paths": [f"{folder}/web/*.warc.gz"]},
         ],
         "annotate": {"edits": {"web": ["javascript"]}},

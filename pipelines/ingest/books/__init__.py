@@ -1,0 +1,1 @@
+"""Books: plain text, EPUB, FictionBook, TEI, HTML."""

@@ -1,0 +1,1 @@
+"""Tables, dialogue and databases: one document a row."""

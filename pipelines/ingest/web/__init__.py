@@ -1,0 +1,1 @@
+"""Web archives: cut into records, their pages decoded and extracted."""
