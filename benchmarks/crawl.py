@@ -61,7 +61,7 @@ def pages(cache: Path) -> list[tuple[str, Path]]:
         for path in (cache / "tree" / package).rglob("*.htm*")
         if path.is_file() and not path.is_symlink()
     ]
-    return sorted(found, key=lambda item: (xxhash.xxh3_64_intdigest(item[0]), item[0]))
+    return sorted(found, key=lambda item: (xxhash.xxh3_64_intdigest(item[0].encode()), item[0]))
 
 
 def write_crawl(folder: Path, found: list[tuple[str, Path]]) -> int:
@@ -81,7 +81,7 @@ def record(url: str, body: bytes) -> bytes:
     block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     head = (
         f"WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: {url}\r\nWARC-Date: 2025-01-01T00:00:00Z\r\n"
-        f"WARC-Record-ID: <urn:xxh3:{xxhash.xxh3_128_hexdigest(url)}>\r\n"
+        f"WARC-Record-ID: <urn:xxh3:{xxhash.xxh3_128_hexdigest(url.encode())}>\r\n"
         f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(block)}\r\n\r\n"
     )
     return head.encode() + block + b"\r\n\r\n"
