@@ -82,7 +82,7 @@ def test_what_is_wrong_is_named(tmp_path, change, expected):
         ({"options": {"max_html_byte": 1}}, ["sources.0.options", "max_html_byte:", "'max_html_bytes'"]),
         ({"options": {"max_html_bytes": "2e7"}}, ["sources.0.options", "max_html_bytes", "'2e7'"]),
         ({"options": {"max_html_bytes": 0}}, ["sources.0.options", "max_html_bytes"]),
-        ({"format": "text", "options": {"colour": 1}}, ["sources.0.options", "colour", "no options"]),
+        ({"format": "text", "options": {"colour": 1}}, ["sources.0.options", "colour", "unwrap"]),
         ({"format": "jsonl", "options": {"columns": {"txt": "x"}}}, ["sources.0.options", "columns.txt", "'text'"]),
         ({"format": "parquet", "options": {"columns": {"meta": "x"}}}, ["sources.0.options", "columns.meta", "'x'"]),
         ({"rules": ["unheard_of"]}, ["unheard_of"]),
