@@ -41,12 +41,10 @@ class Extractor:
 
         Raises ConfigError where trafilatura is asked for and not installed.
         """
-        if name == "trafilatura":
-            try:
-                import_module("trafilatura")
-            except ImportError as error:
-                extra = "pip install gristmill[trafilatura]"
-                raise ConfigError(f"extractor 'trafilatura' needs the extra of that name ({extra}): {error}") from error
+        try:
+            installed(name)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         self._key = (name, seconds, megabytes)
         self._small: Extract | None = None
 
@@ -63,6 +61,17 @@ class Extractor:
         except (EOFError, ConnectionError, TimeoutError):
             del _running[self._key]
             return Page(None, child.end())
+
+
+def installed(name: Name) -> Name:
+    """The name of an extractor. Raises ValueError where it is trafilatura's, which is not installed."""
+    if name == "trafilatura":
+        try:
+            import_module("trafilatura")
+        except ImportError as error:
+            extra = "pip install gristmill[trafilatura]"
+            raise ValueError(f"extractor 'trafilatura' needs the extra of that name ({extra}): {error}") from error
+    return name
 
 
 class _Child:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipelines.ingest.encoding import decode
 from pipelines.ingest.records import Document, Failure, gated, too_large
@@ -59,7 +59,9 @@ def read_warc(
     max_text_bytes: int,
     max_html_bytes: Annotated[int, Field(gt=0, description="bytes; a larger page is gated: `too_large`")] = 20_000_000,
     urls: Annotated[UrlLists, Field(description="lists of domains and words: such URLs are gated")] = NO_LISTS,
-    extractor: Annotated[html.Name, Field(description="what finds the main text of a page")] = "gristmill",
+    extractor: Annotated[
+        html.Name, AfterValidator(html.installed), Field(description="what finds the main text of a page")
+    ] = "gristmill",
     seconds: Annotated[float, Field(gt=0, description="for one page; what takes longer is given up")] = html.SECONDS,
     check_digests: Annotated[bool, Field(description="whether records must have the digests that they state")] = True,
     span: tuple[int, int] | None = None,
