@@ -49,7 +49,7 @@ def pages() -> dict[str, str]:
     found = {}
     for pattern in ("pages-*.warc.gz", "labelled-*.warc.gz"):
         for path in sorted((DATA / "web").glob(pattern)):
-            for page in read_warc(path, path.name, max_text_bytes=10**8):
+            for page in read_warc(path, path.name, max_text_bytes=10**8, extractor="fast"):
                 if isinstance(page, Document) and page.text:
                     found[f"pages:{page.uri}"] = normalize(page.text)
     return found
