@@ -17,21 +17,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from fastwarc.stream_io import GZipStream
-from fastwarc.warc import ArchiveIterator, WarcRecordType
 from peers.process import measured
+
+from pipelines.ingest.web.warc_records import Archive, WarcRecord
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def records() -> Iterator[bytes]:
-    """The response records of all pages, each as a gzip member."""
+    """All records of the pages, each as a gzip member."""
     for path in sorted((DATA / "web").glob("pages-*.warc.gz")):
-        with path.open("rb") as file:
-            for record in ArchiveIterator(GZipStream(file), record_types=WarcRecordType.response, parse_http=False):
-                lines = "".join(f"{key}: {value}\r\n" for key, value in record.headers.asdict().items())
-                head = f"WARC/1.1\r\n{lines}\r\n".encode()
-                yield gzip.compress(head + record.reader.read() + b"\r\n\r\n", 1, mtime=0)
+        with Archive(path, 1 << 30) as archive:
+            for record in archive:
+                if isinstance(record, WarcRecord) and record.block is not None:
+                    lines = "".join(f"{key}: {value}\r\n" for key, value in record.headers.items())
+                    head = f"WARC/1.1\r\n{lines}\r\n".encode()
+                    yield gzip.compress(head + record.block + b"\r\n\r\n", 1, mtime=0)
 
 
 def write(folder: Path, members: list[bytes], copies: int, files: int) -> int:
