@@ -4,9 +4,10 @@ The packages: the sdists of Django, SymPy, Flask and Requests from the Python pa
 the Debian source package libzstd, which is C, C++ and scripts under six licences; its debian/copyright lies beside
 the archive. The truth is benchmarks/labels/code.tsv, written from the trees' listings, the licence files and what
 grep finds of licences in headers, with none of the reader's code; it was not changed after the reader's misses
-against it were seen, so some of them are the truth's. Where sources disagree a file's own words count, then those of
-a licence file or of a README on its folder. `-` is no language: binary files, empty ones without a name that tells,
-and text in no language that GitHub Linguist knows.
+against it were seen, so some of them are the truth's. The reader had been run on these packages, and rules of it fixed
+on what was seen, before the truth was written: judge it on others. Where sources disagree a file's own words count,
+then those of a licence file or of a README on its folder. `-` is no language: binary files, empty ones without a name
+that tells, and text in no language that GitHub Linguist knows.
 
 `language` is the share of all files that get the language of the truth (none where it says `-`), `licence` the same of
 files that have a language by the truth; sides of an OR count in any order. Each miss is printed. Packages that are not
