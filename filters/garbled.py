@@ -68,6 +68,7 @@ SCHEMA = pa.schema(
             f"""Share of tokens that are one letter, with its marks, and among {SPACED} or more such in a row:
             "T i t l e". A letter that is the third of three code points in a row ends a row, being of an index.""",
         ),
+        signal("damaged", pa.int64(), "How many tokens are damaged in any of these ways."),
     ]
 )
 
@@ -76,7 +77,7 @@ class Garbled:
     """The family `garbled`; the threshold is in `rules/garbled.yaml`."""
 
     name = "garbled"
-    version = 1
+    version = 2
     schema = SCHEMA
 
     def __call__(self, batch: TextBatch) -> pa.RecordBatch:
@@ -84,7 +85,8 @@ class Garbled:
         tables = codepoints.table(), byte_table(), signs(), *letters()
         counts = _measure(batch.data, batch.offsets, *tables)
         tokens = np.maximum(counts[:, :1], 1)
-        return pa.record_batch(list((counts[:, 1:] / tokens).round(4).T.copy()), schema=SCHEMA)
+        shares = (counts[:, 1:] / tokens).round(4).T.copy()
+        return pa.record_batch([*shares, counts[:, 1].copy()], schema=SCHEMA)
 
 
 _kernel = numba.njit(cache=True, nogil=True)
