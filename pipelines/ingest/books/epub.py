@@ -56,7 +56,15 @@ def read_epub(
             yield from _Book(archive, max_text_bytes).read(name, documents)
     except TooLarge:
         yield too_large("", min(max_text_bytes, MAX_MARKUP))
-    except (zipfile.BadZipFile, ElementTree.ParseError, UnicodeError, KeyError, ValueError, zlib.error) as error:
+    except (
+        zipfile.BadZipFile,
+        ElementTree.ParseError,
+        UnicodeError,
+        KeyError,
+        ValueError,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
         # A KeyError's text is the message in quotes.
         yield Failure("record", "", "not an EPUB book", str(error.args[0] if isinstance(error, KeyError) else error))
 
