@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pretrain.plan_cli import plan_command
+
 if TYPE_CHECKING:
     from pretrain.runs import SavedRun
 
-app = typer.Typer(no_args_is_help=True, help="Train a language model on the shards, measure it, let it write.")
+app = typer.Typer(
+    no_args_is_help=True, help="Train a language model on the shards, measure it, let it write; plan one."
+)
+app.command("plan")(plan_command)
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of `gristmill run`.")]
 Name = Annotated[str | None, typer.Option("--run", help="Name of the run; may be left out where there is only one.")]
