@@ -110,6 +110,7 @@ def _trafilatura() -> Extract:
         found = bare_extraction(decoded.text, url=url or None, include_comments=False, with_metadata=False)
         if found is None:
             return _page(decoded, "", "")
+        assert not isinstance(found, dict)  # only where it is asked for one
         return _page(decoded, found.text or "", found.title or "")
 
     return extract
