@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
@@ -11,9 +14,10 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizers
 from tokenizers.trainers import BpeTrainer
 
+from tokenizer.merges import train_merges
 from tokenizer.patterns import pattern_by_name
 from tokenizer.pieces import pieces
-from tokenizer.vocabulary import BEGIN_OF_TEXT, END_OF_TEXT, PADDING, SPECIAL_TOKENS
+from tokenizer.vocabulary import BEGIN_OF_TEXT, END_OF_TEXT, PADDING, SPECIAL_TOKENS, byte_alphabet
 
 MOST_BYTES = 2**31 - 1
 """`tokenizers` counts pairs in 32 bits, signed; a pair cannot be more frequent than the text has bytes."""
@@ -48,13 +52,7 @@ def train(
     Raises ValueError for a vocabulary without room for bytes and special tokens, repeated special tokens, or texts of
     more than 2^31 - 1 bytes, beyond which `tokenizers` could lose frequent pairs without a word.
     """
-    if len(set(special_tokens)) != len(special_tokens):
-        raise ValueError(f"a special token is named twice: {', '.join(special_tokens)}")
-    least = len(special_tokens) + len(ByteLevel.alphabet())
-    if vocab_size < least:
-        raise ValueError(
-            f"a vocabulary of {vocab_size} has no room for 256 bytes and {len(special_tokens)} special tokens"
-        )
+    _check_room(vocab_size, special_tokens)
     tokenizer = untrained(pattern)
     trainer = BpeTrainer(
         vocab_size=vocab_size,
@@ -66,6 +64,46 @@ def train(
     tokenizer.train_from_iterator(_counted(texts), trainer=trainer)
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def train_on_counts(
+    pretokens: pa.Array | pa.ChunkedArray,
+    counts: NDArray[np.int64] | pa.Array | pa.ChunkedArray,
+    vocab_size: int,
+    pattern: str = "cl100k",
+    special_tokens: Sequence[str] = SPECIAL_TOKENS,
+    min_frequency: int = 2,
+    tie_break: str = "huggingface",
+) -> Tokenizer:
+    """Learn a vocabulary from counted pre-tokens: what `train` learns from their texts, without its limit.
+
+    `pretokens`: binary [n], as `pattern` splits the corpus; `counts`: int64 [n]. Ids as in `train`; `tie_break` as in
+    `merges.train_merges`, which also says what it raises. Raises ValueError as well for a vocabulary without room for
+    bytes and special tokens, repeated special tokens, or a learnt token that is spelt like a special one.
+    """
+    _check_room(vocab_size, special_tokens)
+    learnt = train_merges(
+        pretokens, counts, vocab_size - len(special_tokens), tie_break=tie_break, min_frequency=min_frequency
+    )
+    letters = {byte: letter for letter, byte in byte_alphabet().items()}
+    spelt = {token: "".join(letters[byte] for byte in token) for token in learnt.tokens}
+    if clash := sorted(set(special_tokens) & set(spelt.values())):
+        raise ValueError(f"the texts hold the special token {clash[0]!r} as a word, and it was learnt as one")
+    vocabulary = {token: number for number, token in enumerate([*special_tokens, *spelt.values()])}
+    tokenizer = untrained(pattern)
+    tokenizer.model = BPE(vocabulary, [(spelt[left], spelt[right]) for left, right in learnt.merges])
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special_tokens])
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _check_room(vocab_size: int, special_tokens: Sequence[str]) -> None:
+    if len(set(special_tokens)) != len(special_tokens):
+        raise ValueError(f"a special token is named twice: {', '.join(special_tokens)}")
+    if vocab_size < len(special_tokens) + 256:
+        raise ValueError(
+            f"a vocabulary of {vocab_size} has no room for 256 bytes and {len(special_tokens)} special tokens"
+        )
 
 
 def _counted(texts: Iterable[str]) -> Iterator[str]:

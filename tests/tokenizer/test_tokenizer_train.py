@@ -1,9 +1,14 @@
 import random
+from collections import Counter
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from tokenizers import Regex
+from tokenizers.pre_tokenizers import Split
 
 from tokenizer.patterns import PATTERNS, pattern_by_name
-from tokenizer.train import save, train, untrained
+from tokenizer.train import save, train, train_on_counts, untrained
 from tokenizer.vocabulary import SPECIAL_TOKENS, byte_alphabet, sha256, special_ids, token_bytes, tokens
 
 
@@ -114,3 +119,12 @@ def test_only_byte_level_bpe_has_token_bytes(tmp_path):
     Tokenizer(BPE({"▁a": 0}, [])).save(str(tmp_path / "metaspace.json"))
     with pytest.raises(ValueError, match="no letter of the byte alphabet"):
         token_bytes(tmp_path / "metaspace.json")
+
+
+def test_counts_give_the_tokenizer_of_their_texts(texts):
+    split = Split(Regex(pattern_by_name("cl100k")), behavior="isolated")
+    counts = Counter(part.encode() for text in texts for part, _ in split.pre_tokenize_str(text))
+    words, weights = pa.array(list(counts), pa.binary()), np.array(list(counts.values()), np.int64)
+    assert train_on_counts(words, weights, 500).to_str() == train(texts, 500).to_str()
+    with pytest.raises(ValueError, match="special token 'PAD'"):
+        train_on_counts(pa.array([b"PAD"]), np.array([9], np.int64), 300, special_tokens=["PAD"])
