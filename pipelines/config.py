@@ -293,6 +293,11 @@ class Pack(Model):
     """How tokens become rows of shards."""
 
     context: int = Field(1024, ge=8, le=2**24, description="L: a row holds L + 1 tokens")
+    policy: Literal["concatenate", "best_fit", "one_per_row"] = Field(
+        "concatenate",
+        description="documents end to end, cut at row ends; none cut that fits in a row; each in a row of its own, "
+        "its end dropped where it is longer",
+    )
     shard_bytes: int = Field(256_000_000, ge=4096, description="size of a shard file to aim at")
     bucket: str = Field(
         "source", description="Spark SQL over source, uri, meta, stands_for and copies: shards are kept apart by it"

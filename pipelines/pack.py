@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -25,12 +26,14 @@ from pyspark.sql import functions as F
 from pipelines import corpus
 from pipelines.config import Config
 from pipelines.sink import Transform
+from shards.fingerprint import fingerprints, shard_fingerprint
 from shards.format import Header, SetHeader
 from shards.manifest import FileEntry
+from shards.packing_report import PackingReport, read_layout, report
 from shards.write import write_shard
 from tokenizer import encode
 
-VERSION = 1
+VERSION = 2
 
 TOKENS = pa.schema(
     [
@@ -40,9 +43,18 @@ TOKENS = pa.schema(
         ("source", pa.string()),
         ("bucket", pa.string()),
         ("count", pa.int64()),
+        ("fingerprint", pa.int64()),  # of the tokens that are to be in the shards
         ("tokens", pa.binary()),  # little-endian, as wide as the shards' own; with begin and end tokens
     ]
 )
+
+
+class Packed(NamedTuple):
+    """A shard that was written, and what was found when it was read again."""
+
+    entry: FileEntry
+    report: PackingReport
+    fingerprint: int
 
 
 def documents(spark: SparkSession, output: Path, files: list[str], config: Config) -> DataFrame:
@@ -57,34 +69,45 @@ def encoder(tokenizer: str, header: dict[str, Any]) -> Transform:
     begin = np.array([shared.bos_id] if shared.adds_bos else [], shared.dtype)
     end = np.array([shared.eos_id] if shared.adds_eos else [], shared.dtype)
 
-    def tokens(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
+    def encode_batch(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         values, offsets = encoding.encode_batch(batch["text"])
         encoded = [np.concatenate([begin, values[a:b], end]) for a, b in pairwise(offsets)]
+        ids = [bytes.fromhex(doc_id) for doc_id in batch["doc_id"].to_pylist()]
         columns = [
-            pa.array([bytes.fromhex(doc_id) for doc_id in batch["doc_id"].to_pylist()], pa.binary()),
+            pa.array(ids, pa.binary()),
             pa.array([bytes.fromhex(cluster) for cluster in batch["cluster"].to_pylist()], pa.binary()),
             batch["split"],
             batch["source"],
             batch["bucket"],
-            pa.array([len(ids) for ids in encoded], pa.int64()),
-            pa.array([ids.tobytes() for ids in encoded], pa.binary()),
+            pa.array([len(tokens) for tokens in encoded], pa.int64()),
+            pa.array(_fingerprints(ids, encoded, shared)),
+            pa.array([tokens.tobytes() for tokens in encoded], pa.binary()),
         ]
         yield {"tokens": pa.RecordBatch.from_arrays(columns, schema=TOKENS)}
 
-    return tokens
+    return encode_batch
+
+
+def _fingerprints(ids: list[bytes], encoded: list[np.ndarray], shared: SetHeader) -> np.ndarray:
+    """Of each document of a batch, the fingerprint of what is to be in the shards, int64 [n]."""
+    lengths = np.array([len(tokens) for tokens in encoded], np.int64)
+    flat = np.concatenate([np.empty(0, shared.dtype), *encoded])
+    kept = np.minimum(lengths, shared.width) if shared.truncates else lengths
+    return fingerprints(np.frombuffer(b"".join(ids), "V16"), np.cumsum(lengths) - lengths, kept, flat)
 
 
 def plan(tokens: DataFrame, header: SetHeader, shard_bytes: int) -> dict[tuple[str, str], int]:
-    """How many shards each (split, bucket) gets: as many as its tokens fill at `shard_bytes` each, at least one."""
-    sums = tokens.groupBy("split", "bucket").agg(F.sum("count").alias("tokens")).collect()
+    """How many shards each (split, bucket) gets: as many as its rows fill at `shard_bytes` each, at least one."""
+    places = F.lit(header.width) if header.packing == "one_per_row" else F.col("count")
+    sums = tokens.groupBy("split", "bucket").agg(F.sum(places).alias("tokens")).collect()
     size = header.dtype.itemsize
     return {(row["split"], row["bucket"]): max(1, -(-row["tokens"] * size // shard_bytes)) for row in sums}
 
 
 def write(
     tokens: DataFrame, shards: dict[tuple[str, str], int], header: SetHeader, seed: int, folder: Path
-) -> list[FileEntry]:
-    """Pack the documents of `tokens` into shards below `folder`. Returns an entry for each file."""
+) -> list[Packed]:
+    """Pack the documents of `tokens` into shards below `folder`. Returns what is in each file."""
     spark = tokens.sparkSession
     counts = spark.createDataFrame(
         [(split, bucket, count) for (split, bucket), count in sorted(shards.items())],
@@ -100,14 +123,18 @@ def write(
         .select("split", "bucket", "shard", "document", "cluster", "tokens")
     )
     folder.mkdir(parents=True, exist_ok=True)
-    written = placed.mapInArrow(_packer(str(folder), header.model_dump(), seed), "entry string").collect()
-    return [FileEntry(**json.loads(row["entry"])) for row in written]
+    columns = "entry string, report string, fingerprint long"
+    written = placed.mapInArrow(_packer(str(folder), header.model_dump(), seed), columns).collect()
+    return [
+        Packed(FileEntry(**json.loads(row["entry"])), PackingReport(**json.loads(row["report"])), row["fingerprint"])
+        for row in written
+    ]
 
 
 def _packer(
     folder: str, shared: dict[str, Any], seed: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow over documents sorted by shard: writes each shard, and says so in one row."""
+    """For mapInArrow over documents sorted by shard: writes each shard, reads it again, and says so in one row."""
 
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         slices = (piece for batch in batches for piece in _by_shard(batch))
@@ -116,8 +143,17 @@ def _packer(
             name = f"{split}-{file_name(bucket)}-{shard:05d}.arrow"
             table = _documents(pa.Table.from_batches([batch for _, batch in group]), header)
             shuffle = xxhash.xxh3_64_intdigest(f"{seed}\0{name}".encode()) >> 1
-            entry = write_shard(Path(folder) / name, table, header, shuffle)
-            yield pa.RecordBatch.from_pydict({"entry": [entry.model_dump_json()]})
+            path = Path(folder) / name
+            entry = write_shard(path, table, header, shuffle)
+            dropped = pc.sum(pc.list_value_length(table["tokens"])).as_py() - entry.tokens
+            found = report(read_layout(path), dropped)
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "entry": [entry.model_dump_json()],
+                    "report": [found.model_dump_json()],
+                    "fingerprint": [shard_fingerprint(path)],
+                }
+            )
 
     return pack
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from importlib.metadata import version
 from itertools import groupby
+from operator import xor
 from typing import Any
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from pipelines import datasets, pack, sink, vocabulary
@@ -14,7 +17,8 @@ from pipelines.errors import GristmillError
 from pipelines.ledger import Stage, digest
 from pipelines.run import Run, Step
 from shards.format import SetHeader
-from shards.manifest import FileEntry, write_manifest
+from shards.manifest import write_manifest
+from shards.packing_report import PackingReport, add_up
 from tokenizer import report, train
 from tokenizer.encode import load
 from tokenizer.vocabulary import BEGIN_OF_TEXT, END_OF_TEXT, PADDING, sha256
@@ -81,34 +85,48 @@ def encode(run: Run, stage: Stage, key: str, files: list[str], header: SetHeader
 def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
     """tokens/ to shards/, with facts: tokens by source and split."""
     tokens = run.spark.read.parquet(*datasets.files(run.output, "tokens"))
-    expected = {
-        (row["split"], row["source"]): (row["documents"], row["tokens"])
-        for row in tokens.groupBy("split", "source")
-        .agg(F.count("*").alias("documents"), F.sum("count").alias("tokens"))
-        .collect()
-    }
+    kept = F.least("count", F.lit(header.width)) if header.truncates else F.col("count")
+    sums = [
+        F.count("*").alias("documents"),
+        F.sum(kept).alias("tokens"),
+        F.sum(F.col("count") - kept).alias("dropped"),
+        F.bit_xor("fingerprint").alias("fingerprint"),
+    ]
+    expected = tokens.groupBy("split", "source").agg(*sums).orderBy("source", "split").collect()
     staging = stage.staging()
     counts = pack.plan(tokens, header, run.config.pack.shard_bytes)
-    entries = pack.write(tokens, counts, header, run.config.seed, staging / "shards")
-    _check(entries, expected, header)
-    write_manifest(staging / "shards", header, entries, SPLITS)
+    written = pack.write(tokens, counts, header, run.config.seed, staging / "shards")
+    _check(written, expected, header)
+    write_manifest(staging / "shards", header, [shard.entry for shard in written], SPLITS)
     sources: dict[str, dict[str, int]] = {}
-    for (split, source), (_, count) in sorted(expected.items()):
-        sources.setdefault(source, {})[split] = count
-    total, rows = sum(entry.tokens for entry in entries), sum(entry.rows for entry in entries)
-    facts = {"tokens": total, "rows": rows, "files": len(entries), "sources": sources}
-    stage.commit(stage.fingerprint, staging, facts)
+    for row in expected:
+        sources.setdefault(row["source"], {})[row["split"]] = row["tokens"]
+    total = add_up(shard.report for shard in written)
+    facts = {"tokens": total.tokens, "rows": total.rows, "files": len(written), "sources": sources}
+    stage.commit(stage.fingerprint, staging, facts | {"packing": _packing(written)})
 
 
-def _check(entries: list[FileEntry], expected: dict[Any, tuple[int, int]], header: SetHeader) -> None:
-    """Raise GristmillError where a document or a token was lost or doubled on the way into the shards."""
+def _packing(written: list[pack.Packed]) -> dict[str, Any]:
+    """The packing report of each split."""
+    by_split: dict[str, list[PackingReport]] = {}
+    for shard in written:
+        by_split.setdefault(shard.entry.split, []).append(shard.report)
+    return {split: add_up(reports).model_dump(mode="json") for split, reports in sorted(by_split.items())}
+
+
+def _check(written: list[pack.Packed], expected: list[Row], header: SetHeader) -> None:
+    """Raise GristmillError unless the rows of the shards, put back together by document, are the documents."""
+    total = add_up(shard.report for shard in written)
     for name, wanted, found in (
-        ("documents", sum(d for d, _ in expected.values()), sum(entry.documents for entry in entries)),
-        ("tokens", sum(t for _, t in expected.values()), sum(entry.tokens for entry in entries)),
-        ("places", sum(e.tokens + e.padding for e in entries), sum(e.rows for e in entries) * header.width),
+        ("documents", sum(row["documents"] for row in expected), total.documents),
+        ("tokens", sum(row["tokens"] for row in expected), total.tokens),
+        ("tokens left out", sum(row["dropped"] for row in expected), total.dropped),
+        ("places", total.rows * header.width, sum(shard.entry.tokens + shard.entry.padding for shard in written)),
     ):
         if wanted != found:
             raise GristmillError(f"pack: {wanted:,} {name} were to be packed, but the shards hold {found:,}")
+    if reduce(xor, (row["fingerprint"] for row in expected), 0) != reduce(xor, (s.fingerprint for s in written), 0):
+        raise GristmillError("pack: the shards hold other tokens than the documents, though as many")
 
 
 def shard_header(run: Run) -> SetHeader:
@@ -124,7 +142,7 @@ def shard_header(run: Run) -> SetHeader:
         padding=PADDING,
         adds_bos=True,
         adds_eos=True,
-        packing="concatenate",
+        packing=run.config.pack.policy,
         config_hash=config_hash(run.config),
     )
 

@@ -85,7 +85,7 @@ class SetHeader(Model):
     padding: str
     adds_bos: bool
     adds_eos: bool
-    packing: Literal["concatenate"]
+    packing: Literal["concatenate", "best_fit", "one_per_row"]
     config_hash: Name
 
     @model_validator(mode="after")
@@ -115,6 +115,11 @@ class SetHeader(Model):
     def dtype(self) -> np.dtype[np.uint16 | np.uint32]:
         """The narrower of uint16 and uint32 that holds every id."""
         return np.dtype(np.uint16) if self.vocabulary_size <= UINT16_VOCABULARY else np.dtype(np.uint32)
+
+    @property
+    def truncates(self) -> bool:
+        """Whether the end of a document longer than a row is dropped."""
+        return self.packing == "one_per_row"
 
     @property
     def row_bytes(self) -> int:

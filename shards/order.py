@@ -58,7 +58,7 @@ def permutation(size: int, seed: int) -> Int64:
 
 
 @numba.njit(cache=True, nogil=True)
-def _mix(key: np.uint64, counter: np.uint64) -> np.uint64:
+def mix(key: np.uint64, counter: np.uint64) -> np.uint64:
     """SplitMix64's output number `counter` from state `key` (Steele, Lea, Flood, OOPSLA 2014)."""
     z = key + _GOLDEN * (counter + np.uint64(1))
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
@@ -69,7 +69,7 @@ def _mix(key: np.uint64, counter: np.uint64) -> np.uint64:
 @numba.njit(cache=True, nogil=True)
 def _below(key: np.uint64, counter: Integer, bound: Integer) -> np.int64:
     """A keyed number in [0, bound), bound < 2^32: the high half of a product stands in for the slower remainder."""
-    return np.int64(((_mix(key, np.uint64(counter)) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
+    return np.int64(((mix(key, np.uint64(counter)) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -111,13 +111,13 @@ def _rows_at(positions: Int64, rows: int, block: int, window: int, key: np.uint6
     for i in range(len(positions)):
         epoch = positions[i] // rows
         place = positions[i] % rows
-        epoch_key = _mix(key, np.uint64(epoch))
+        epoch_key = mix(key, np.uint64(epoch))
         first = place // span * span
-        mixed = first + _permute(place - first, min(span, rows - first), _mix(epoch_key, np.uint64(place // span)))
+        mixed = first + _permute(place - first, min(span, rows - first), mix(epoch_key, np.uint64(place // span)))
         slot = mixed // block
         if slot < full:
             slot = _permute(slot, full, epoch_key)
-        shift = _mix(~epoch_key, np.uint64(0)) % np.uint64(rows)
+        shift = mix(~epoch_key, np.uint64(0)) % np.uint64(rows)
         epochs[i] = epoch
         out[i] = (slot * block + mixed % block + np.int64(shift)) % rows
     return epochs, out

@@ -114,7 +114,7 @@ def _verify_file(directory: Path, entry: FileEntry, shared: SetHeader) -> tuple[
         return ["nulls, which the format has not"], None
     tables = [batch_pieces(batch) for batch in batches]
     pieces = np.concatenate([np.empty(0, PIECE_DTYPE), *(table for _, table in tables)])
-    found, is_last = _check_documents(pieces)
+    found, is_last = _check_documents(pieces, shared)
     problems += found
     done = 0
     tally = np.zeros(len(_FAULTS), np.int64)
@@ -148,10 +148,11 @@ def _check_sums(entry: FileEntry, rows: int, pieces: npt.NDArray[np.void], share
     ]
 
 
-def _check_documents(pieces: npt.NDArray[np.void]) -> tuple[list[str], npt.NDArray[np.bool_]]:
+def _check_documents(pieces: npt.NDArray[np.void], shared: SetHeader) -> tuple[list[str], npt.NDArray[np.bool_]]:
     """What is wrong with the pieces of documents [n], and which pieces are the last of their document, bool [n].
 
-    The pieces of a document must follow on each other from 0, agree about its cluster, and be called whole only alone.
+    The pieces of a document must follow on each other from 0, agree about its cluster, and be called whole only alone;
+    where the policy truncates, a piece alone that fills its row may stand for a longer document.
     """
     halves = id_pairs(pieces["document"])
     by_place = np.lexsort((pieces["offset"], halves[:, 1], halves[:, 0]))
@@ -164,18 +165,31 @@ def _check_documents(pieces: npt.NDArray[np.void]) -> tuple[list[str], npt.NDArr
     clusters = id_pairs(pieces["cluster"])
     other_cluster = ~first
     other_cluster[1:] &= (clusters[1:] != clusters[:-1]).any(axis=1)
+    truncated = shared.truncates & first & last & (pieces["kind"] == PIECE) & (pieces["length"] == shared.width)
     faults = {
         "pieces leave a gap or overlap": pieces["offset"] != expected,
         "pieces name different clusters": other_cluster,
-        "pieces of the wrong kind": pieces["kind"] != np.where(first & last, WHOLE, PIECE),
+        "pieces of the wrong kind": pieces["kind"] != np.where(first & last & ~truncated, WHOLE, PIECE),
+        f"pieces that {shared.packing} does not make": _against_policy(pieces, first, last, shared),
     }
     is_last = np.empty(len(pieces), np.bool_)
-    is_last[by_place] = last
+    is_last[by_place] = last & ~truncated
     problems = []
     for fault, where in faults.items():
         if where.any():
             problems.append(f"{fault}: document {_named(unique_pairs(halves[where]))}")
     return problems, is_last
+
+
+def _against_policy(
+    pieces: npt.NDArray[np.void], first: npt.NDArray[np.bool_], last: npt.NDArray[np.bool_], shared: SetHeader
+) -> npt.NDArray[np.bool_]:
+    """Which of the pieces [n], sorted by document and offset, the packing policy would not have made, bool [n]."""
+    if shared.packing == "best_fit":  # cuts whole rows off long documents, never less
+        return ~last & (pieces["length"] != shared.width)
+    if shared.packing == "one_per_row":
+        return ~first | (pieces["start"] > 0)
+    return np.zeros(len(pieces), np.bool_)
 
 
 def _named(pairs: Pairs) -> str:

@@ -12,13 +12,18 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from shards.atomic import replacing
+from shards.best_fit import best_fit
 from shards.format import ID_BYTES, Header, id_pairs, unique_pairs
 from shards.manifest import FileEntry
 from shards.order import permutation
-from shards.packing import Int64, Layout, concatenate
+from shards.packing import Int64, Layout, check, concatenate, one_per_row
 
 BATCH_BYTES: Final = 4 << 20  # of tokens, in a record batch
-PACKERS: Final[dict[str, Callable[[npt.ArrayLike, int], Layout]]] = {"concatenate": concatenate}
+PACKERS: Final[dict[str, Callable[[npt.ArrayLike, int], Layout]]] = {
+    "concatenate": concatenate,
+    "best_fit": best_fit,
+    "one_per_row": one_per_row,
+}
 
 
 def write_shard(path: Path, documents: pa.Table | pa.RecordBatch, header: Header, seed: int) -> FileEntry:
@@ -34,7 +39,9 @@ def write_shard(path: Path, documents: pa.Table | pa.RecordBatch, header: Header
     if len(unique_pairs(pairs)) != len(pairs):
         raise ValueError("documents: one of them comes twice")
     begins, values = _token_column(documents, header)
-    layout = PACKERS[header.packing](np.diff(begins), header.width)
+    lengths = np.diff(begins)
+    layout = PACKERS[header.packing](lengths, header.width)
+    check(layout, lengths, header.truncates)
     with replacing(path) as temporary:
         with pa.OSFile(str(temporary), "wb") as sink, ipc.new_file(sink, header.to_arrow()) as writer:
             for batch in _batches(layout, ids, clusters, begins, values, header, seed):
@@ -49,7 +56,7 @@ def write_shard(path: Path, documents: pa.Table | pa.RecordBatch, header: Header
         rows=layout.rows,
         tokens=layout.tokens,
         padding=layout.padding,
-        documents=int(np.count_nonzero(np.diff(begins))),
+        documents=int(np.count_nonzero(lengths)),
         bytes=size,
         digest=digest,
     )

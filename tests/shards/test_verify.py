@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from shard_cases import EOS, PADDING, make_header, make_id, make_set, make_table, make_tokens, reseal
 
-from shards.format import FILL_IN_THE_MIDDLE
+from shards import write
+from shards.format import FILL_IN_THE_MIDDLE, PIECE, WHOLE
 from shards.manifest import write_manifest
 from shards.verify import Problem, verify
 from shards.write import write_shard
@@ -201,3 +202,28 @@ def test_within_a_split_clusters_may_spread_but_documents_may_not(tmp_path: Path
     problems = two_splits(tmp_path, {"train-0": list("abcdef"), "train-1": list("fedcbaxyz")}, {})
     assert [problem.file for problem in problems] == ["train-1.arrow"]
     assert "and 3 more: in another file too: train-0.arrow" in problems[0].what
+
+
+@pytest.mark.parametrize("packing", ["best_fit", "one_per_row"])
+def test_other_packing_policies(tmp_path: Path, packing: str) -> None:
+    make_set(tmp_path, packing=packing)
+    assert verify(tmp_path) == []
+
+
+@pytest.mark.parametrize("packing", ["best_fit", "one_per_row"])
+def test_rows_that_the_named_policy_does_not_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str
+) -> None:
+    monkeypatch.setitem(write.PACKERS, packing, write.concatenate)
+    monkeypatch.setattr(write, "check", lambda *_: None)
+    make_set(tmp_path, packing=packing)
+    problems = [problem.what for problem in verify(tmp_path) if problem.file == NAME]
+    assert any(what.startswith(f"pieces that {packing} does not make: document ") for what in problems)
+
+
+def test_a_truncated_document_is_no_whole_one(tmp_path: Path) -> None:
+    make_set(tmp_path, packing="one_per_row")
+    reseal(tmp_path, NAME, change_piece(lambda piece: piece["kind"] == PIECE, kind=WHOLE))
+    assert [problem.what for problem in verify(tmp_path)] == [
+        "a document that does not end with the eos token (1 times)"
+    ]

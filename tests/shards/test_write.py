@@ -32,15 +32,28 @@ def put_back_together(path: Path, padding: int = PADDING) -> tuple[dict[bytes, l
     return {name: [tokens[i] for i in range(len(tokens))] for name, tokens in documents.items()}, outside
 
 
-@given(st.lists(st.integers(0, 70), max_size=20), st.integers(1, 17), st.integers(0, 5), st.sampled_from([900, 70_000]))
+@given(
+    st.lists(st.integers(0, 70), max_size=20),
+    st.integers(1, 17),
+    st.integers(0, 5),
+    st.sampled_from([900, 70_000]),
+    st.sampled_from(["concatenate", "best_fit", "one_per_row"]),
+)
 def test_every_document_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], context: int, seed: int, vocabulary: int
+    tmp_path_factory: pytest.TempPathFactory,
+    lengths: list[int],
+    context: int,
+    seed: int,
+    vocabulary: int,
+    packing: str,
 ) -> None:
     path = tmp_path_factory.mktemp("shard") / "a.arrow"
-    header = make_header(context_length=context, vocabulary_size=vocabulary)
+    header = make_header(context_length=context, vocabulary_size=vocabulary, packing=packing)
     tokens = make_tokens(lengths, seed, vocabulary)
     entry = write_shard(path, make_table(tokens), header, seed)
     documents, padding = put_back_together(path)
+    if packing == "one_per_row":
+        tokens = [document[: context + 1] for document in tokens]
     assert documents == {make_id(i): document for i, document in enumerate(tokens) if document}
     assert (entry.padding, entry.tokens) == (padding, sum(map(len, tokens)))
     assert entry.rows * (context + 1) == entry.tokens + entry.padding
