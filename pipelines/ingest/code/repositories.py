@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,10 @@ def entries(folder: Path, revision: str) -> Iterator[Entry]:
 
 def _entry(repository: Any, backends: list[Any], name: str, mode: int, identity: Any, revision: str) -> Entry:
     def read(size: int) -> bytes:
-        data: bytes = repository.odb.read(identity)[1]
+        try:
+            data: bytes = repository.odb.read(identity)[1]
+        except Exception as error:  # libgit2's errors have many types
+            raise OSError(f"object {identity} is damaged: {error}") from error
         return data[:size]
 
     if mode == _SUBMODULE:
@@ -74,8 +78,9 @@ def _entry(repository: Any, backends: list[Any], name: str, mode: int, identity:
     if size is None:
         size, fields = 0, {"refused": "object is missing or damaged", "detail": str(identity)}
     elif mode == _LINK:
-        is_path = size <= MOST_LINK
-        fields = link(name, read(size).decode("utf-8", "replace")) if is_path else {"refused": "unreadable entry"}
+        fields = {"refused": "unreadable entry"}
+        with suppress(OSError):
+            fields = link(name, read(size).decode("utf-8", "replace")) if size <= MOST_LINK else fields
     return Entry(name, size, read, revision=revision, **fields)
 
 
