@@ -31,6 +31,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jobs import pip_index
+
+import planted
+
 from pipelines.ingest.code import read_code
 from pipelines.ingest.records import Document
 
@@ -108,7 +111,7 @@ def judge(name: str, archive: Path) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("folder", type=Path, help="where the packages are, or are downloaded to")
+    parser.add_argument("folder", type=Path, nargs="?", default=planted.CACHE / "code", help="of the packages")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     found = {name: judge(name, archive) for name, archive in archives(folder)}

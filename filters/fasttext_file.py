@@ -43,7 +43,7 @@ class ModelFile(NamedTuple):
 
 
 def read(path: Path) -> ModelFile:
-    """Read a classifier. A matrix that is not quantised stays on disk until it is needed.
+    """Read a classifier. A matrix that is not quantised stays on disk where it happens to be aligned, else it is copied.
 
     Raises ValueError where the file is damaged or no fastText classifier.
     """
@@ -64,14 +64,22 @@ def read(path: Path) -> ModelFile:
         raise ValueError(f"{path}: its dictionary has no labels")
     bucket = arguments["bucket"]
     kept = np.empty(0, np.int32)
+    if bucket < 0:
+        raise ValueError(f"{path}: a negative number of n-grams")
     if pruned >= 0:
         pairs = file.numbers(np.int32, 2 * pruned).reshape(-1, 2)
+        if pairs.size and not (0 <= pairs[:, 0].min() and pairs[:, 0].max() < bucket and 0 <= pairs[:, 1].min()):
+            raise ValueError(f"{path}: its n-grams are damaged")
         kept = np.full(bucket, -1, np.int32)
         kept[pairs[:, 0]] = pairs[:, 1]
     is_quantised = bool(file.numbers(np.uint8, 1)[0])
     rows = file.quantised() if is_quantised else file.dense()
     output_is_quantised = bool(file.numbers(np.uint8, 1)[0]) and is_quantised
     output = file.quantised() if output_is_quantised else file.dense()
+    # Kernels read rows without looking whether they are there.
+    needed = words + (bucket if pruned < 0 else int(kept.max(initial=-1)) + 1)
+    if rows.shape[0] < needed or rows.shape[1] != arguments["dim"] or output.shape != (labels, arguments["dim"]):
+        raise ValueError(f"{path}: its matrices are not of the size that its dictionary wants")
     names = [bytes(entries[begins[i] : begins[i + 1] - 1]).decode("utf-8", "replace") for i in range(words, size)]
     return ModelFile(
         arguments["dim"],

@@ -2,7 +2,8 @@
 
 The same numbers as fastText 0.9.2 gives, but for the last bits of floats: `Dictionary::getLine`, `Model::predict` and
 the losses' `predict`. fastText's own code asks a hash map of strings for each word and one of numbers for each n-gram;
-here both are arrays, which takes an eighth of the time.
+here both are arrays, and the words seen last are remembered. Measured once: lid.176 takes two fifths of the time, the
+toxicity model three fifths, a model of words alone as much as before.
 """
 
 from __future__ import annotations

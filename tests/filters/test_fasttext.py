@@ -118,3 +118,16 @@ def test_vectors_without_labels_are_no_classifier(tmp_path: Path) -> None:
     model.save_model(str(tmp_path / "vectors"))
     with pytest.raises(ValueError, match="none that was trained with labels"):
         fasttext_file.read(tmp_path / "vectors")
+
+
+@pytest.mark.parametrize("place", [0, 8])  # of its arguments: the width of vectors, the number of n-grams
+def test_a_file_that_contradicts_itself_is_refused(path: Path, place: int, tmp_path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    at = 8 + 4 * place  # behind magic number and version
+    value = int.from_bytes(data[at : at + 4], "little")
+    is_pruned = len(fasttext_file.read(path).kept) > 0  # then fewer n-grams than it names are wrong, else more
+    changed = value // 2 if place == 8 and is_pruned else 2 * value + 1000
+    data[at : at + 4] = changed.to_bytes(4, "little")
+    (tmp_path / "odd").write_bytes(data)
+    with pytest.raises(ValueError, match="odd"):
+        fasttext_file.read(tmp_path / "odd")

@@ -155,7 +155,6 @@ def test_detect_secrets_is_asked_for_by_name(monkeypatch):
 
 
 def test_detect_secrets_adds_what_it_knows_and_finds_it_in_suspicious_lines_alone():
-    pytest.importorskip("detect_secrets")
     family = Pii(detect_secrets=True)
     mailchimp = make(32, "0123456789abcdef") + "-us12"
     some = [

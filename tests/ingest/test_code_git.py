@@ -2,6 +2,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pygit2
 import pytest
 from mutations import FILES as FUZZED
 from mutations import survives
@@ -12,7 +13,6 @@ from pipelines.ingest.code import CodeSource, read_code
 from pipelines.ingest.code import repositories as git
 from pipelines.ingest.records import Document, Failure
 
-pygit2 = pytest.importorskip("pygit2", reason="pygit2 is not installed: pip install pygit2")
 PLAIN, LINK, SUBMODULE = 0o100644, 0o120000, 0o160000
 SIGNATURE = pygit2.Signature("A Miller", "miller@example.org", 1_700_000_000, 0)
 

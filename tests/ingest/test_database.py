@@ -22,9 +22,6 @@ from pipelines.ingest.tables.connections import DatabaseError, cursor, without_s
 from pipelines.ingest.tables.database import DatabaseSource, read_database
 from pipelines.ingest.tables.queries import quoted_name
 
-pytest.importorskip("adbc_driver_sqlite")
-pytest.importorskip("adbc_driver_postgresql")
-
 ROWS = [(i, f"{SENTENCE}{i}", f"http://x/{i}" if i % 2 else None) for i in range(1, 3001)]
 
 

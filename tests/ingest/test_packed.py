@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from lz4 import frame as lz4
 
 from pipelines.ingest.frames import BrokenFrame
 from pipelines.ingest.tables import packed
 
-lz4 = pytest.importorskip("lz4.frame")
 NOISE = random.Random(1).randbytes(300_000)
 PACKERS = {
     "": bytes,

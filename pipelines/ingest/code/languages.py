@@ -1,6 +1,6 @@
 """Which language a file is in: by modeline, name, shebang, extension, then content. Names are GitHub Linguist's.
 
-The table (`languages.json`, made by benchmarks/code_tables.py) is Linguist's own (MIT), as the npm package
+The table (`languages.json`, made by pipelines.ingest.code.tables) is Linguist's own (MIT), as the npm package
 linguist-languages ships it; the order of the steps is Linguist's, too. Extensions that several languages share are
 told apart by filters of this project (`ambiguous.py`). What this adds to the table: common names that it lacks, and
 templates of files (`setup.py.in`, `models.py-tpl`), which are in the language of what they become.

@@ -1,9 +1,9 @@
 """Makes the code reader's tables: languages from GitHub Linguist's data, texts of licences from the SPDX License List.
 
 Both come as npm packages, named in PACKAGES with their versions: `npm pack` downloads them, or their .tgz files are
-given by path. Writes pipelines/ingest/code/languages.json and licences.json.gz, the same bytes for the same packages.
+given by path. Writes languages.json and licences.json.gz beside this file, the same bytes for the same packages.
 
-    python benchmarks/code_tables.py linguist-languages-9.5.0.tgz spdx-license-list-6.12.0.tgz
+    python -m pipelines.ingest.code.tables linguist-languages-9.5.0.tgz spdx-license-list-6.12.0.tgz
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 PACKAGES = ("linguist-languages@9.5.0", "spdx-license-list@6.12.0")
-HERE = Path(__file__).resolve().parent.parent / "pipelines" / "ingest" / "code"
+HERE = Path(__file__).resolve().parent
 
 _NAMES = """
 0BSD AFL-2.1 AFL-3.0 AGPL-3.0-only Apache-1.1 Apache-2.0 Artistic-1.0-Perl Artistic-2.0 Beerware BlueOak-1.0.0
