@@ -30,10 +30,9 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from jobs import pip_index
-
 import planted
 
+from jobs import pip_index
 from pipelines.ingest.code import read_code
 from pipelines.ingest.records import Document
 

@@ -43,7 +43,7 @@ class ModelFile(NamedTuple):
 
 
 def read(path: Path) -> ModelFile:
-    """Read a classifier. A matrix that is not quantised stays on disk where it happens to be aligned, else it is copied.
+    """Read a classifier. A matrix that is not quantised stays on disk where it happens to be aligned, or is copied.
 
     Raises ValueError where the file is damaged or no fastText classifier.
     """
@@ -68,7 +68,7 @@ def read(path: Path) -> ModelFile:
         raise ValueError(f"{path}: a negative number of n-grams")
     if pruned >= 0:
         pairs = file.numbers(np.int32, 2 * pruned).reshape(-1, 2)
-        if pairs.size and not (0 <= pairs[:, 0].min() and pairs[:, 0].max() < bucket and 0 <= pairs[:, 1].min()):
+        if pairs.size and (pairs.min() < 0 or pairs[:, 0].max() >= bucket):
             raise ValueError(f"{path}: its n-grams are damaged")
         kept = np.full(bucket, -1, np.int32)
         kept[pairs[:, 0]] = pairs[:, 1]

@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from pipelines.config import nearest
 from pipelines.errors import ConfigError
+from pipelines.source_config import nearest
 
 M = TypeVar("M", bound=BaseModel)
 

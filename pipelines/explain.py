@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from filters.normalize import normalize_code as well_formed
 from pipelines import datasets, languages
-from pipelines.config import nearest
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.explain_duplicates import add_duplicates
 from pipelines.explain_lines import CHANGED, CUT, FOUND, marked_lines
@@ -32,6 +31,7 @@ from pipelines.lookup import (
     signals_of,
     values_read,
 )
+from pipelines.source_config import nearest
 
 EDITS_SHOWN = 100
 

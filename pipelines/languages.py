@@ -20,8 +20,9 @@ from typing import Any
 
 from filters.language_codes import nearest as nearest_code
 from filters.language_codes import tag
-from pipelines.config import Config, Language, nearest
+from pipelines.config import Config, Language
 from pipelines.errors import ConfigError
+from pipelines.source_config import nearest
 
 RULES = Path(__file__).parent.parent / "filters" / "rules"
 SCORE = "language_score"

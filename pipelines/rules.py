@@ -19,9 +19,10 @@ from pyspark.sql import functions as F
 
 from pipelines import languages
 from pipelines.annotate import family_types
-from pipelines.config import Config, Override, nearest
+from pipelines.config import Config, Override
 from pipelines.errors import ConfigError
 from pipelines.quantiles import Quantiles, calls, filled
+from pipelines.source_config import nearest
 
 RULES = Path(__file__).parent.parent / "filters" / "rules"
 DOCUMENT_COLUMNS = ("source", "uri", "meta")

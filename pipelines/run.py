@@ -11,12 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from pipelines import judge, session
+from pipelines import datasets, judge, session
 from pipelines.config import Config
 from pipelines.errors import ConfigError
-from pipelines.ledger import STAGES, Ledger, Stage
+from pipelines.ledger import STAGES, Ledger, Stage, digest
 
 Say = Callable[[str], None]
 
@@ -83,3 +85,14 @@ def check_stage(name: str | None) -> None:
     """Raise ConfigError where `name` is no stage."""
     if name is not None and name not in STAGES:
         raise ConfigError(f"no stage is named {name!r}; stages are: {', '.join(STAGES)}")
+
+
+def fill_empty(stage: Stage, schemas: dict[str, pa.Schema]) -> None:
+    """Give a dataset that got no file one without rows, so that every dataset of a finished stage can be opened."""
+    missing = {name: schema for name, schema in schemas.items() if not datasets.files(stage.output, name)}
+    if missing:
+        staging = stage.staging()
+        for name, schema in missing.items():
+            (staging / name).mkdir(parents=True)
+            pq.write_table(schema.empty_table(), staging / name / "empty.parquet")
+        stage.commit("empty-" + digest(sorted(missing)), staging)

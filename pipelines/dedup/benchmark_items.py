@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from filters import fingerprints
 from filters.batch import TextBatch
 from filters.fingerprints import Index
-from pipelines.config import expand
 from pipelines.dedup.options import Benchmark, Contamination
 from pipelines.errors import ConfigError
 from pipelines.ingest.frames import BrokenFrame, FrameReader
+from pipelines.source_config import expand
 
 MAX_BYTES = 100_000_000  # of all items' text: a benchmark is small, and what is larger was given by mistake
 CHUNK_BYTES = 8_000_000  # of text that is segmented at a time

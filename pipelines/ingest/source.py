@@ -23,12 +23,12 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from filters.normalize import Normalizer, normalize_code
-from pipelines.config import Source
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ingest import files, remote
 from pipelines.ingest.files import InputFile, Part, Span
 from pipelines.ingest.options import parse
 from pipelines.ingest.records import SCHEMA, Document, Failure, Row, batches, document_id, gated, too_large
+from pipelines.source_config import Source
 
 FORMATS = {
     "warc": "pipelines.ingest.web.warc:WarcSource",
@@ -129,8 +129,9 @@ def read(spark: SparkSession, format: str, source: Told, partitions: list[list[P
 def rows(cls: type[FileSource], source: Told, parts: Iterable[Part]) -> Iterator[Row]:
     """The rows of parts of files, read in this process. What a file throws becomes its failure, never the task's."""
     left = source.get("limit")
+    reading = _Reading(cls, source)
     for part in parts:
-        for row in _part(cls, source, *part):
+        for row in reading.part(part):
             yield row
             if left is not None and not _is_of_file(row.record):
                 left -= 1
@@ -155,36 +156,42 @@ class _FileReader(DataSourceReader):
         return batches(self.source["name"], rows(self.cls, self.source, partition.parts))
 
 
-def _part(cls: type[FileSource], source: Told, path: str, span: Span | None, _size: int) -> Iterator[Row]:
-    limit = source.get("max_text_bytes", MAX_TEXT_BYTES)
-    arguments = {"max_text_bytes": limit, **parse(cls.read, source.get("options", {}))}
-    chosen = source.get("normalize", cls.normalize)
-    normalizer = Normalizer(**chosen) if isinstance(chosen, dict) else chosen
-    wanted = _sample(source, path)
-    taken = inspect.signature(cls.read).parameters
-    arguments |= {name: value for name, value in (("span", span), ("wanted", wanted)) if name in taken}
-    found = False
-    try:
-        for record in _records(cls, source, path, arguments):
-            found = True
-            if wanted is None or wanted(record.position) or _is_of_file(record):
-                yield _finish(normalizer, path, record, limit)
-        if not found and span is None and wanted is None:
-            yield Row(path, Failure("file", "", "no records"))
-    except GristmillError:  # a place that cannot be reached: the task fails, and Spark tries it again
-        raise
-    except Exception as error:
-        yield Row(path, Failure("file", "", "unreadable", _explain(error, source["root"])))
+class _Reading:
+    """How a task reads a source: what is the same for all its files, of which there may be many small ones."""
 
+    def __init__(self, cls: type[FileSource], source: Told) -> None:
+        self.cls, self.source = cls, source
+        self.limit = source.get("max_text_bytes", MAX_TEXT_BYTES)
+        self.arguments = {"max_text_bytes": self.limit, **parse(cls.read, source.get("options", {}))}
+        chosen = source.get("normalize", cls.normalize)
+        self.normalizer = Normalizer(**chosen) if isinstance(chosen, dict) else chosen
+        self.taken = inspect.signature(cls.read).parameters
 
-def _sample(source: Told, path: str) -> Callable[[str], bool] | None:
-    """Which positions of a file are in the source's sample: those whose document's id has a hash below its share."""
-    share = source.get("sample")
-    if share is None:
-        return None
-    seed, below = source.get("seed", 0), int(share * 2**64)
-    name = source["name"]
-    return lambda position: xxhash.xxh3_64_intdigest(document_id(name, path, position).encode(), seed) < below
+    def part(self, part: Part) -> Iterator[Row]:
+        """The rows of a part of a file."""
+        path, span, _ = part
+        wanted = self._sample(path)
+        own = {name: value for name, value in (("span", span), ("wanted", wanted)) if name in self.taken}
+        found = False
+        try:
+            for record in _records(self.cls, self.source, path, self.arguments | own):
+                found = True
+                if wanted is None or wanted(record.position) or _is_of_file(record):
+                    yield _finish(self.normalizer, path, record, self.limit)
+            if not found and span is None and wanted is None:
+                yield Row(path, Failure("file", "", "no records"))
+        except GristmillError:  # a place that cannot be reached: the task fails, and Spark tries it again
+            raise
+        except Exception as error:
+            yield Row(path, Failure("file", "", "unreadable", _explain(error, self.source["root"])))
+
+    def _sample(self, path: str) -> Callable[[str], bool] | None:
+        """Which positions of a file are in the sample: those whose document's id has a hash below the share."""
+        share = self.source.get("sample")
+        if share is None:
+            return None
+        seed, below, name = self.source.get("seed", 0), int(share * 2**64), self.source["name"]
+        return lambda position: xxhash.xxh3_64_intdigest(document_id(name, path, position).encode(), seed) < below
 
 
 def _is_of_file(record: Document | Failure) -> bool:

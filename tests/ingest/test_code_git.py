@@ -7,11 +7,11 @@ import pytest
 from mutations import FILES as FUZZED
 from mutations import survives
 
-from pipelines.config import Source
 from pipelines.errors import ConfigError
 from pipelines.ingest.code import CodeSource, read_code
 from pipelines.ingest.code import repositories as git
 from pipelines.ingest.records import Document, Failure
+from pipelines.source_config import Source
 
 PLAIN, LINK, SUBMODULE = 0o100644, 0o120000, 0o160000
 SIGNATURE = pygit2.Signature("A Miller", "miller@example.org", 1_700_000_000, 0)

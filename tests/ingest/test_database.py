@@ -13,7 +13,6 @@ from ingest_cases import SENTENCE, texts
 from mutations import FILES, survives
 from postgres_server import MISSING, PASSWORD, USER, binaries, running
 
-from pipelines.config import Source
 from pipelines.errors import ConfigError
 from pipelines.ingest.files import Part
 from pipelines.ingest.records import Document, Failure, Row, document_id
@@ -21,6 +20,7 @@ from pipelines.ingest.source import rows
 from pipelines.ingest.tables.connections import DatabaseError, cursor, without_secrets
 from pipelines.ingest.tables.database import DatabaseSource, read_database
 from pipelines.ingest.tables.queries import quoted_name
+from pipelines.source_config import Source
 
 ROWS = [(i, f"{SENTENCE}{i}", f"http://x/{i}" if i % 2 else None) for i in range(1, 3001)]
 

@@ -14,7 +14,7 @@ from pipelines.ingest.code import repositories
 from pipelines.ingest.files import InputFile
 
 if TYPE_CHECKING:
-    from pipelines.config import Source
+    from pipelines.source_config import Source
 
 Discover = Callable[["Source"], tuple[str, list[InputFile]]]
 

@@ -1,12 +1,11 @@
 """Which licences a text spells out, by the words that it shares with the texts of the SPDX License List.
 
-The texts are package data (`licences.json.gz`, made by pipelines.ingest.code.tables). A text holds a licence where it has
-ENOUGH of the licence's shingles of three words. Of several licences it holds the one with the most shingles found less
-those missing goes first, BSD-3-Clause before the BSD-2-Clause that is a part of it; its shingles are then taken out,
-and the others need some of their own. What varies between copies does not count: punctuation, list marks, comment
+The texts are package data (`licences.json.gz`, made by pipelines.ingest.code.tables). A text holds a licence where it
+has ENOUGH of the licence's shingles of three words. Of several licences it holds the one with the most shingles found
+less those missing goes first, BSD-3-Clause before the BSD-2-Clause that is a part of it; its shingles are then taken
+out, and the others need some of their own. What varies between copies does not count: punctuation, list marks, comment
 marks, and the lines that name holders of copyright. Containment of shingles is Broder's (1997), the texts are SPDX's
-(CC0-1.0).
-"""
+(CC0-1.0)."""
 
 from __future__ import annotations
 

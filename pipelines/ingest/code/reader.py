@@ -24,7 +24,7 @@ from pipelines.ingest.records import Document, Failure, gated, too_large
 from pipelines.ingest.source import FileSource
 
 if TYPE_CHECKING:
-    from pipelines.config import Source
+    from pipelines.source_config import Source
 
 _LARGE_FILE = b"version https://git-lfs.github.com/spec/v1\n"  # what Git LFS leaves in a large file's place
 _LARGE_FILE_BYTES = 1024  # a pointer has fewer (git-lfs, docs/spec.md)

@@ -73,6 +73,7 @@ def _read(package: tarfile.TarFile, name: str) -> str:
 
 
 def main() -> None:
+    """Write both tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("linguist", type=Path, help=f"the package file of {PACKAGES[0]}")
     parser.add_argument("spdx", type=Path, help=f"the package file of {PACKAGES[1]}")

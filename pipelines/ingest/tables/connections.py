@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 
-from pipelines.config import expand
 from pipelines.errors import ConfigError, GristmillError
+from pipelines.source_config import expand
 
 _POSTGRESQL = re.compile(r"postgres(?:ql)?://")
 _SQLITE = re.compile(r"sqlite:(?:///)?")

@@ -13,7 +13,6 @@ import pyarrow as pa
 import xxhash
 from pydantic import Field
 
-from pipelines.config import Source
 from pipelines.errors import ConfigError
 from pipelines.ingest.files import InputFile, Span
 from pipelines.ingest.options import parse
@@ -23,6 +22,7 @@ from pipelines.ingest.tables.arrow_rows import as_binary, is_scalar
 from pipelines.ingest.tables.columns import Columns, to_document, with_unique_ids
 from pipelines.ingest.tables.connections import DatabaseError, cursor, is_postgresql, resolve, sqlite_file
 from pipelines.ingest.tables.queries import LEAST, MOST, Table
+from pipelines.source_config import Source
 
 DEFAULT_COLUMNS = Columns()
 MAX_PARTS = 10_000

@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from pipelines.config import expand
 from pipelines.ingest.tables.messages import Message
+from pipelines.source_config import expand
 
 # Each message ends in an empty line. `alpaca` is Stanford Alpaca's prompt without its opening sentences, which would
 # make all conversations alike. `chatml` is OpenAI's ChatML, with calls of tools as Hermes and Qwen write them.

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from filters.urls import Urls
-from pipelines.config import expand
+from pipelines.source_config import expand
 
 Paths = Annotated[tuple[str, ...], Field(description="text files, one entry a line; # begins a comment")]
 
