@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -12,7 +14,7 @@ import fsspec
 import xxhash
 from fsspec import AbstractFileSystem
 
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, GristmillError
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _BLOCK = 4 << 20  # bytes asked for at a time
@@ -33,10 +35,53 @@ class RemoteFile:
         return posixpath.basename(self.url)
 
     def open(self, mode: str = "rb") -> IO[bytes]:
-        """A seekable binary file. Raises OSError where it is not to be had."""
+        """A seekable binary file.
+
+        Raises FileNotFoundError and PermissionError, which are the file's matter; what else goes wrong, now or while it
+        is read, is the server's: GristmillError, with which the task fails and is tried again, not the file.
+        """
         system, path = _system(self.url, self.storage)
-        opened: IO[bytes] = system.open(path, mode, block_size=_BLOCK)
-        return opened
+        with _reached(self.name):
+            return io.BufferedReader(_Reached(system.open(path, mode, block_size=_BLOCK), self.name))
+
+
+class _Reached(io.RawIOBase):
+    """A file of fsspec's that says of its failures whose they are."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self.file, self.file_name = file, name
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _reached(self.file_name):
+            data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+@contextmanager
+def _reached(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # drivers raise what their libraries raise
+        raise GristmillError(f"{name} cannot be reached: {type(error).__name__}: {error}") from error
 
 
 def is_url(path: str) -> bool:

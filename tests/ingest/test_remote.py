@@ -21,6 +21,7 @@ from pipelines.datasets import scan
 from pipelines.digest import digest
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ingest.files import Part, discover
+from pipelines.ingest.records import Failure
 from pipelines.ingest.source import reader_class, rows
 
 KEYS = {"key": "testing", "secret": "not-a-secret"}
@@ -113,6 +114,21 @@ def test_files_over_http(tmp_path: Path):
         assert found == read_all("warc", [f"{tmp_path}/web/a.warc.gz"])
         with pytest.raises(ConfigError, match="nothing matches"):
             discover([f"{base}/web/b.warc.gz"], None, None, {})
+        server.shutdown()
+
+
+def test_a_server_that_fails_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fill(tmp_path)
+    handler = partial(_Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/web/a.warc.gz"
+        monkeypatch.setattr(_Quiet, "do_GET", lambda self: self.send_error(503))
+        with pytest.raises(GristmillError, match=r"a\.warc\.gz cannot be reached"):
+            list(rows(reader_class("warc"), {"name": "s", "root": url[:-14]}, [Part("web/a.warc.gz", None, 1)]))
+        (row,) = rows(reader_class("warc"), {"name": "s", "root": url[:-14]}, [Part("web/gone.warc.gz", None, 1)])
+        assert row.record == Failure("file", "", "unreadable", row.record.detail)
+        assert "FileNotFoundError" in row.record.detail
         server.shutdown()
 
 
