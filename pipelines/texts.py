@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from pipelines import sink
+from pipelines.heap import give_back_large_blocks
 
 TASK_BYTES = 32_000_000  # of a task's row groups, uncompressed; a larger row group is a task of its own
 BATCH_ROWS = 2_000
@@ -48,12 +49,14 @@ def tasks(files: list[str]) -> list[list[RowGroup]]:
 
 def each(shared: list[list[RowGroup]], columns: list[str], function: sink.Transform) -> sink.Transform:
     """The transform of the sink that gives `function` the texts of the tasks whose numbers a batch holds."""
+    give_back_large_blocks()
 
     def transform(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         for number in batch["id"].to_pylist():
             for file, group in shared[number]:
                 for documents in batches(file, group, columns):
                     yield from function(documents)
+                    del documents  # it holds its whole row group: the next one is read without it
 
     return transform
 
@@ -62,7 +65,9 @@ def batches(file: str, group: int, columns: list[str]) -> Iterator[pa.RecordBatc
     """The documents of a row group that have a text: `columns`, and as `part` the file's name."""
     with pq.ParquetFile(file) as opened:
         rows = opened.read_row_group(group, columns=columns)
-    rows = rows.filter(pc.is_valid(rows["text"])).combine_chunks()
+    if rows["text"].null_count:
+        rows = rows.filter(pc.is_valid(rows["text"]))
+    rows = rows.combine_chunks()
     rows = rows.append_column("part", pa.array([Path(file).name] * len(rows), pa.string()))
     ends = np.cumsum(pc.binary_length(rows["text"]).to_numpy())
     start = 0
