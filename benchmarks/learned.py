@@ -3,7 +3,8 @@
 Good are the main texts by hand of the pages in `$GRISTMILL_DATA`/web/pages-*.warc.gz, bad are the other lines of the
 same pages (menus, link lists, comments, legal notices). Five models, each trained without a fifth of the pages, score
 what the pipeline's extraction makes of that fifth; a sixth, of all pages, scores the English ones of labelled-*.warc.gz
-and, with `--manual`, a folder of HTML pages (say, of an unpacked installation-guide-amd64 of Debian).
+and, with `--manual`, a folder of HTML pages (say, of an unpacked installation-guide-amd64 of Debian), with `--crawl`
+one of web archives (say, that which crawl.py makes of documentation).
 
 What scores below 0.1 and has 50 words or more is dropped. `labels/learned.tsv` says of each such text, by the xxh3_128
 of its UTF-8, whether a person calls it bad, and why; `--show` prints those that have no label yet. Then the speed of
@@ -42,7 +43,9 @@ from filters.normalize import normalize
 from filters.ranking import roc_auc
 from filters.unigram import Unigram
 from pipelines.ingest.encoding import decode
+from pipelines.ingest.records import Document
 from pipelines.ingest.web.html import Extractor
+from pipelines.ingest.web.warc import read_warc
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LABELS = Path(__file__).with_name("labels") / "learned.tsv"
@@ -83,6 +86,14 @@ def read_pages(pattern: str) -> Iterator[Page]:
             for record in ArchiveIterator(file, record_types=WarcRecordType.response):
                 uri = record.headers["WARC-Target-URI"].strip("<>")
                 yield page(uri, record.reader.read(), record.http_charset, gold.get(uri, ""))
+
+
+def read_crawl(folder: Path) -> Iterator[Page]:
+    """Pages as the pipeline reads them, without main texts by hand."""
+    for path in sorted(folder.glob("*.warc.gz")):
+        for found in read_warc(path, path.name, max_text_bytes=10**8):
+            if isinstance(found, Document) and found.text:
+                yield Page(found.uri, normalize(found.text), "", "")
 
 
 def page(uri: str, html: bytes, charset: str | None = None, gold: str = "") -> Page:
@@ -187,11 +198,14 @@ def speeds(texts: list[str], folder: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manual", type=Path, help="a folder of HTML pages")
+    parser.add_argument("--crawl", type=Path, help="a folder of web archives")
     parser.add_argument("--show", action="store_true", help="print what is dropped and has no label")
     arguments = parser.parse_args()
     pages, others = list(read_pages("pages-*.warc.gz")), list(read_pages("labelled-*.warc.gz"))
     manual = sorted(arguments.manual.rglob("*.htm*")) if arguments.manual else []
     others += [page(str(path), path.read_bytes()) for path in manual]
+    crawl = list(read_crawl(arguments.crawl)) if arguments.crawl else []
+    others += crawl
     codes = measure(Language(), (other.extracted for other in others), "code")
     english = [other for other, code in zip(others, codes) if code == "eng"]
     with tempfile.TemporaryDirectory() as name:
@@ -203,6 +217,7 @@ def main() -> None:
     dropped = sorted(((p, s) for p, s in measured if s < DROPPED_BELOW), key=lambda pair: (pair[1], pair[0].uri))
     facts |= {"pages": len(measured), "manual": sum(str(path) in {p.uri for p, _ in measured} for path in manual)}
     facts |= {"manual_dropped": sum(p.uri in set(map(str, manual)) for p, _ in dropped)}
+    facts |= {"crawl": len(crawl), "crawl_dropped": len({p.uri for p, _ in dropped} & {p.uri for p in crawl})}
     facts |= precision(dropped, arguments.show)
     for fact, value in facts.items():
         print(f"{fact.replace('_', ' '):<28} {value}")
