@@ -1,4 +1,4 @@
-"""Shards to a trained model: python jobs/pretrain.py --config CONFIG --output DIR (or under torchrun, one process).
+"""Shards to a trained model: python jobs/pretrain.py --config CONFIG --output DIR, or under torchrun in many processes.
 
 Reads what `gristmill run` or jobs/pack.py wrote to DIR; needs no Spark.
 """
@@ -28,9 +28,10 @@ def pretrain(config_path: Path, output: str | None) -> dict[str, Any]:
     config = load(config_path)
     if config.pretrain is None:
         raise ConfigError(f"{config_path}: there is no section `pretrain`")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("training in several processes is not built yet: start one")
-    with Ledger(output_of(config, output)) as ledger:
+    directory = output_of(config, output)
+    if int(os.environ.get("RANK", "0")) > 0:  # the first process holds the lock for all
+        return train(config.pretrain, directory)
+    with Ledger(directory) as ledger:
         return train(config.pretrain, ledger.output)
 
 

@@ -15,7 +15,7 @@ from pipelines.run import Run, Step, check_stage, execute, output_of
 from pretrain.config import PretrainConfig
 from shards.format import ShardError
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 def run_stages(
@@ -92,12 +92,17 @@ def train(config: PretrainConfig, output: Path) -> dict[str, Any]:
     """
     from pretrain import train as loop
     from pretrain.checkpoint import CheckpointError
+    from pretrain.interruption import StoppedError
     from pretrain.update import DivergedError
 
     try:
         return loop.run(config, output / "shards", output / "tokenizer", output, _tell)
     except (CheckpointError, DivergedError, ShardError) as error:
         raise GristmillError(f"pretrain: {error}") from error
+    except StoppedError as error:
+        stopped = GristmillError(f"pretrain: {error}")
+        stopped.status = error.status
+        raise stopped from error
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(f"pretrain: {error}") from error
 

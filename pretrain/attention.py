@@ -1,29 +1,84 @@
-"""The attention kernel, hidden behind two functions: what may see what, and attending under it."""
+"""Attention over packed rows: one function, `attend`, behind which the kernels hide.
+
+Rows hold several documents, which do not see each other. On a GPU in half precision that is PyTorch's variable-length
+FlashAttention (`torch.nn.attention.varlen`); anywhere else each document is attended to by itself, with a causal
+`scaled_dot_product_attention`. A mask over the whole row is the slower way: forward and backward on a CPU it takes 0.9
+(rows of 256 tokens, one document each) to 7 times as long (1,024 tokens, documents of 30).
+"""
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.varlen import varlen_attn
+
+HALF = (torch.bfloat16, torch.float16)
 
 
-def visibility(documents: Tensor) -> Tensor:
-    """Which token may look at which: bool [B, 1, L, L], True at (query, key) of one document, key not after query.
+@torch.compiler.disable  # the number of documents is in the data
+def document_offsets(documents: Tensor) -> Tensor:
+    """Where each document begins, rows laid end to end, and after the last one their end: int32 [N + 1].
 
-    `documents` is an int tensor [B, L] of document numbers; equal numbers mean one document. Every token sees itself,
-    padding included, so that no row of the softmax is empty.
+    `documents` is an int tensor [B, L]; a run of equal numbers in a row is one document, padding is one like any other.
     """
-    same = documents[:, None, :, None] == documents[:, None, None, :]
-    return same.tril()
+    begins = torch.ones_like(documents, dtype=torch.bool)
+    begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    return F.pad(begins.flatten().nonzero().flatten(), (0, 1), value=documents.numel()).int()
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None) -> Tensor:
-    """softmax(Q K^T / sqrt(D)) V per head, float [B, heads, L, D].
+def attend(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor | None, window: int | None = None) -> Tensor:
+    """softmax(Q K^T / sqrt(D)) V per head over what a token sees, float [B, L, heads, D] in the dtype of `value`.
 
-    `query` is [B, heads, L, D]; `key` and `value` are [B, kv_heads, L, D], each shared by heads / kv_heads consecutive
-    query heads (grouped-query attention, Ainslie et al. 2023). `visible` comes from `visibility`; None is plain causal
-    attention over the whole row.
+    `query` is [B, L, heads, D]; `key` and `value` are [B, L, kv_heads, D], each shared by heads / kv_heads consecutive
+    query heads (grouped-query attention, Ainslie et al. 2023). A token sees itself and what precedes it in its own
+    document: `offsets` are those of `document_offsets`, None makes every row one document. `window`, as Mistral counts
+    it (Jiang et al. 2023; `sliding_window` in transformers), leaves it the last `window` tokens, itself among them.
     """
-    group = query.shape[1] // key.shape[1]
-    if group > 1:
-        key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=visible, is_causal=visible is None)
+    query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast rotary positions make them float32
+    if offsets is None:
+        return _causal(query, key, value, window)
+    flat = (query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1))
+    if _has_flash(value):
+        mixed = _varlen(*flat, offsets, query.shape[1], window)
+    else:
+        mixed = _by_document(*flat, offsets, window)
+    return mixed.view_as(query)
+
+
+def _has_flash(value: Tensor) -> bool:
+    """FlashAttention 2 takes half precision and heads of 8, 16 ... 256 dimensions, on NVIDIA's GPUs from Ampere on."""
+    return value.is_cuda and value.dtype in HALF and value.shape[-1] % 8 == 0 and value.shape[-1] <= 256
+
+
+def _varlen(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, longest: int, window: int | None) -> Tensor:
+    """[T, heads, D]. `longest` bounds the documents; a row's length does, and makes no shape depend on the data."""
+    before = -1 if window is None else window - 1  # the kernel counts what precedes a token, without it
+    grouped = query.shape[1] != key.shape[1]
+    mixed = varlen_attn(
+        query, key, value, offsets, offsets, longest, longest, window_size=(before, 0), enable_gqa=grouped
+    )
+    return cast(Tensor, mixed)
+
+
+@torch.compiler.disable  # one call per document: shapes are in the data
+def _by_document(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, window: int | None) -> Tensor:
+    """[T, heads, D], where T counts the tokens of all rows."""
+    lengths = offsets.diff().tolist()
+    queries, keys, values = (tensor.unsqueeze(0).split(lengths, dim=1) for tensor in (query, key, value))
+    return torch.cat([_causal(q, k, v, window) for q, k, v in zip(queries, keys, values)], dim=1).squeeze(0)
+
+
+def _causal(query: Tensor, key: Tensor, value: Tensor, window: int | None) -> Tensor:
+    """[B, L, heads, D]: every row by itself."""
+    length = query.shape[1]
+    visible = None
+    if window is not None and window < length:
+        visible = query.new_ones(length, length, dtype=torch.bool).tril().triu(1 - window)
+    query, key, value = (tensor.transpose(1, 2) for tensor in (query, key, value))
+    mixed = F.scaled_dot_product_attention(
+        query, key, value, attn_mask=visible, is_causal=visible is None, enable_gqa=query.shape[1] != key.shape[1]
+    )
+    return mixed.transpose(1, 2)

@@ -1,7 +1,7 @@
 """Checkpoints that are whole or not there: temporary directory, fsync, rename, and the pointer `latest` last.
 
 checkpoints/
-  step-00000100/  model.safetensors  optimizer.pt (moments, random state)  state.json  digests.json
+  step-00000100/  tensors/ (weights and moments, torch.distributed.checkpoint)  state.json  digests.json
   latest          the name of the newest complete one
 """
 
@@ -11,20 +11,33 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
 from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException  # no Exception
+from torch.distributed.checkpoint.state_dict import (
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 
 from pretrain.config import PretrainConfig
+from pretrain.parallel import World
 from shards.atomic import replacing
 
-WEIGHTS: Final = "model.safetensors"
-OPTIMIZER: Final = "optimizer.pt"
+# A run in one process needs no process group: that is meant.
+warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
+
+TENSORS: Final = "tensors"
 STATE: Final = "state.json"
 DIGESTS: Final = "digests.json"
 LATEST: Final = "latest"
@@ -75,36 +88,101 @@ class State(BaseModel):
     origin: Origin
 
 
-def save(directory: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
-    """Write `directory`/step-NNNNNNNN, point `latest` at it, delete all but the newest `config.checkpoint.keep`.
+class Checkpoints:
+    """The checkpoints of a run that is under way: written by all processes, beside the training."""
 
-    A process killed at any moment leaves `latest` on a complete checkpoint, the old one or the new one.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    for leftover in directory.glob(".step-*"):
-        shutil.rmtree(leftover)
-    target = directory / f"step-{state.step:08d}"
-    temporary = directory / f".{target.name}"
-    temporary.mkdir()
-    weights = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
-    save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})  # transformers wants to know
-    torch.save({"optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}, temporary / OPTIMIZER)
-    (temporary / STATE).write_text(state.model_dump_json(indent=2) + "\n", "utf-8")
-    digests = {name: _digest(temporary / name) for name in (WEIGHTS, OPTIMIZER, STATE)}
-    (temporary / DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", "utf-8")
-    for path in (*temporary.iterdir(), temporary):
-        _fsync(path)
-    if target.exists():  # complete, but the process ended before `latest` named it
-        shutil.rmtree(target)
-    temporary.rename(target)
-    _fsync(directory)
-    with replacing(directory / LATEST) as pointer:
-        pointer.write_text(target.name + "\n", "utf-8")
-    _fsync(directory)
-    for old in sorted(directory.glob("step-*"))[: -state.config.checkpoint.keep]:
-        if old != target:
-            shutil.rmtree(old)
-    return target
+    def __init__(self, directory: Path, world: World):
+        self.directory = directory
+        self.world = world
+        # A group of its own: its messages must not get between those of the training, which go on meanwhile.
+        self._group = dist.new_group(backend="gloo") if world.size > 1 else None
+        self._upload: Future[None] | None = None
+
+    def save(self, state: State, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """Copy weights and moments, and write them to step-NNNNNNNN in the background.
+
+        `latest` moves when all is written and checked; then all but the newest `config.checkpoint.keep` go. A process
+        killed at any moment leaves `latest` on a complete checkpoint. What went wrong with the checkpoint before is
+        raised here: CheckpointError, `latest` still on the one before that.
+        """
+        self.finish()
+        target = self.directory / f"step-{state.step:08d}"
+        temporary = self.directory / f".{target.name}"
+        if self.world.leads:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            for leftover in self.directory.glob(".step-*"):
+                shutil.rmtree(leftover)
+            temporary.mkdir()
+        self.world.barrier()
+        written: Any = dcp.async_save(  # a future, as the stager is DCP's own
+            _tensors(model, optimizers),
+            storage_writer=dcp.FileSystemWriter(temporary / TENSORS, sync_files=True),
+            process_group=self._group,
+            no_dist=self.world.size == 1,
+        )
+        self._upload = _then(written, lambda: self._commit(state, temporary, target))
+
+    def finish(self) -> None:
+        """Wait for what is being written. Raises CheckpointError where it could not be."""
+        if self._upload is None:
+            return
+        upload, self._upload = self._upload, None
+        try:
+            upload.result()
+        except (Exception, CheckpointException) as error:
+            raise CheckpointError(f"{self.directory}: a checkpoint could not be written: {_reason(error)}") from error
+        self.world.barrier()
+
+    def close(self) -> None:
+        """Let what is being written come to its end, whatever that is: the run has failed or is over."""
+        if self._upload is not None:
+            wait([self._upload])
+
+    def _commit(self, state: State, temporary: Path, target: Path) -> None:
+        """Every process's part is written when the leader's call returns, as it writes the list of all parts last."""
+        if not self.world.leads:
+            return
+        (temporary / STATE).write_text(state.model_dump_json(indent=2) + "\n", "utf-8")
+        files = sorted(path for path in temporary.rglob("*") if path.is_file())
+        digests = {path.relative_to(temporary).as_posix(): _digest(path) for path in files}
+        (temporary / DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", "utf-8")
+        for path in (temporary / STATE, temporary / DIGESTS, temporary / TENSORS, temporary):
+            _fsync(path)
+        if target.exists():  # complete, but the process ended before `latest` named it
+            shutil.rmtree(target)
+        temporary.rename(target)
+        _fsync(self.directory)
+        with replacing(self.directory / LATEST) as pointer:
+            pointer.write_text(target.name + "\n", "utf-8")
+        _fsync(self.directory)
+        for old in sorted(self.directory.glob("step-*"))[: -state.config.checkpoint.keep]:
+            if old != target:
+                shutil.rmtree(old)
+
+
+def _then(written: Future[Any], commit: Callable[[], None]) -> Future[None]:
+    """A future that is done when `commit` is, which runs in the thread that has written."""
+    done: Future[None] = Future()
+
+    def follow(future: Future[Any]) -> None:
+        try:
+            future.result()
+            commit()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    written.add_done_callback(follow)
+    return done
+
+
+def _reason(error: BaseException) -> str:
+    """The first cause: DCP wraps what the processes raised."""
+    failures = getattr(error, "failures", None)
+    if failures:
+        error = next(iter(failures.values()))[0]
+    return str(error) or type(error).__name__
 
 
 def latest(directory: Path) -> Path | None:
@@ -127,7 +205,7 @@ def read_state(path: Path) -> State:
         digests = json.loads((path / DIGESTS).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path / DIGESTS}: {error}") from None
-    for name in (WEIGHTS, OPTIMIZER, STATE):
+    for name in sorted({STATE, f"{TENSORS}/.metadata", *digests}):
         if not (path / name).is_file():
             raise CheckpointError(f"{path / name} is missing")
         if digests.get(name) != _digest(path / name):
@@ -135,25 +213,27 @@ def read_state(path: Path) -> State:
     return State.model_validate_json((path / STATE).read_text("utf-8"))
 
 
-@torch.no_grad()
-def load_weights(path: Path, model: nn.Module) -> None:
-    """Copy the checkpoint's weights into `model`. Raises CheckpointError unless names and shapes are the same."""
+def load(path: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer] = ()) -> None:
+    """Restore a model, and optimizers where given, from a checkpoint of any number of processes, in place.
+
+    Every process must call it. Raises CheckpointError unless names and shapes are the same.
+    """
+    tensors = _tensors(model, optimizers)
     try:
-        saved = load_file(path / WEIGHTS)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path / WEIGHTS}: {error}") from None
-    own = dict(model.named_parameters())
-    if {n: p.shape for n, p in own.items()} != {n: t.shape for n, t in saved.items()}:
-        raise CheckpointError(f"{path / WEIGHTS} holds the weights of another model")
-    for name, parameter in own.items():
-        parameter.copy_(saved[name])
+        dcp.load(tensors, checkpoint_id=path / TENSORS, no_dist=not dist.is_initialized())
+    except (Exception, CheckpointException) as error:
+        raise CheckpointError(f"{path / TENSORS} does not fit the model: {_reason(error)}") from None
+    set_model_state_dict(model, tensors["model"])
+    if optimizers:
+        set_optimizer_state_dict(model, list(optimizers), tensors["optimizers"])
 
 
-def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
-    """Restore the optimizer's moments and PyTorch's random state."""
-    saved = torch.load(path / OPTIMIZER, map_location="cpu", weights_only=True)
-    optimizer.load_state_dict(saved["optimizer"])
-    torch.set_rng_state(saved["random"])
+def _tensors(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:
+    """Weights and moments by the names of the parameters, sharded as they are."""
+    tensors: dict[str, Any] = {"model": get_model_state_dict(model)}
+    if optimizers:
+        tensors["optimizers"] = get_optimizer_state_dict(model, list(optimizers))
+    return tensors
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pretrain.export_cli import export_command
 from pretrain.plan_cli import plan_command
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Train a language model on the shards, measure it, let it write; plan one."
 )
 app.command("plan")(plan_command)
+app.command("export")(export_command)
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of `gristmill run`.")]
 Name = Annotated[str | None, typer.Option("--run", help="Name of the run; may be left out where there is only one.")]
@@ -88,6 +90,9 @@ def _exit_status() -> Iterator[None]:
     except (ValueError, FileNotFoundError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"error: {error.filename or 'files'}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _line(scores: dict[str, Any]) -> str:

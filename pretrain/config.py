@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shards.reading import Reading, reading_of
 
 
 class Frozen(BaseModel):
@@ -29,6 +31,12 @@ class ModelConfig(Frozen):
     rope_theta: float = Field(default=10_000.0, gt=0, description="Base of the rotary frequencies (RoFormer: 10,000).")
     tied_embeddings: bool = Field(default=True, description="Use the embedding matrix as output matrix: saves it once.")
     norm_eps: float = Field(default=1e-5, gt=0, description="Added to the mean square in RMSNorm.")
+    qk_norm: bool = Field(default=False, description="RMSNorm of every head's query and key; exported as Qwen3.")
+    sliding_window: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens that a token sees, itself among them; none: its whole document. Exported as Mistral.",
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -42,8 +50,26 @@ class ModelConfig(Frozen):
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
+class MuonConfig(Frozen):
+    """Muon (Jordan et al. 2024): the momentum of a hidden matrix, made orthogonal by five Newton-Schulz iterations."""
+
+    lr: float | None = Field(default=None, gt=0, description="Peak learning rate of those matrices; none: AdamW's.")
+    momentum: Decay = Field(default=0.95, description="Decay of the mean gradient, per step; Nesterov's.")
+    adjust_lr_fn: Literal["match_rms_adamw", "original"] = Field(
+        default="match_rms_adamw",
+        description="Of an A x B matrix, lr times 0.2 sqrt(max(A, B)), which suits AdamW's learning rate "
+        "(Liu et al. 2025, arXiv 2502.16982), or times sqrt(max(1, A / B)), which needs one of its own, about 0.02.",
+    )
+
+    @model_validator(mode="after")
+    def _own_rate(self) -> Self:
+        if self.adjust_lr_fn == "original" and self.lr is None:
+            raise ValueError("adjust_lr_fn: original needs an lr of its own, AdamW's does not suit it")
+        return self
+
+
 class OptimizerConfig(Frozen):
-    """AdamW with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    """AdamW with decoupled weight decay (Loshchilov and Hutter 2019), with Muon for hidden matrices or without."""
 
     lr: float = Field(default=4e-3, gt=0, description="Peak learning rate.")
     betas: tuple[Decay, Decay] = Field(
@@ -56,6 +82,9 @@ class OptimizerConfig(Frozen):
     clip: float = Field(
         default=1.0, gt=0, description="Largest L2 norm of the whole gradient; a larger one is scaled down."
     )
+    muon: MuonConfig | None = Field(
+        default=None, description="Muon for the matrices of the blocks, `{}` with its defaults; none: AdamW for all."
+    )
 
 
 class ScheduleConfig(Frozen):
@@ -63,10 +92,20 @@ class ScheduleConfig(Frozen):
 
     kind: Literal["cosine", "wsd"] = Field(default="cosine", description="Shape after the warm-up.")
     warmup: int = Field(default=40, ge=0, description="Steps of linear rise to the peak.")
-    decay: float = Field(
-        default=0.2, ge=0, le=1, description="Last part of the run that decays (wsd only), as a fraction."
+    decay: float | None = Field(
+        default=None, gt=0, le=1, description="Last part of the run that decays, as a fraction (wsd only; none: 0.2)."
+    )
+    decay_shape: Literal["linear", "1-sqrt", "cosine"] | None = Field(
+        default=None, description="How the learning rate falls there (wsd only; none: 1-sqrt)."
     )
     final: float = Field(default=0.1, ge=0, le=1, description="Learning rate at the end, as a fraction of the peak.")
+
+    @model_validator(mode="after")
+    def _decays(self) -> Self:
+        for key in ("decay", "decay_shape"):
+            if self.kind == "cosine" and getattr(self, key) is not None:
+                raise ValueError(f"{key}: is for kind: wsd; a cosine falls over the whole run")
+        return self
 
 
 class EvaluationConfig(Frozen):
@@ -89,6 +128,14 @@ class CheckpointConfig(Frozen):
     )
 
 
+class SpikeConfig(Frozen):
+    """Steps whose loss or gradient norm is far above those before: see `pretrain.spikes`."""
+
+    window: int = Field(default=128, ge=8, description="Steps that a step is compared with.")
+    threshold: float = Field(default=6.0, gt=0, description="Standard deviations above their mean that make a spike.")
+    skip: bool = Field(default=False, description="Leave the weights as they are in a step that is a spike.")
+
+
 class SampleConfig(Frozen):
     """Texts written by the trained model at the end of the run."""
 
@@ -100,6 +147,46 @@ class SampleConfig(Frozen):
     top_k: int = Field(default=50, ge=1, description="Choose among this many likeliest tokens.")
 
 
+Weights = dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+
+
+class WeightChange(Frozen):
+    """Other weights from a step on."""
+
+    step: int = Field(ge=2, description="The first step that reads under them.")
+    weights: Weights = Field(min_length=1, description="Of every bucket that is read from then on.")
+
+
+class DataConfig(Frozen):
+    """How the buckets of the shards are mixed; left out, all rows are read in one order, epoch after epoch."""
+
+    weights: Weights = Field(
+        default={}, description="Of buckets: shares of the tokens read, padding included; one not named is not read."
+    )
+    caps: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        default={}, description="Of buckets: read for at most so many epochs, then the others in proportion."
+    )
+    changes: tuple[WeightChange, ...] = Field(
+        default=(), description="Other weights from later steps on; a run that is resumed may have new ones ahead."
+    )
+
+    @model_validator(mode="after")
+    def _weighted(self) -> Self:
+        if not self.weights and (self.caps or self.changes):
+            raise ValueError(f"{'caps' if self.caps else 'changes'}: need weights to begin with")
+        for weights in (self.weights, *(change.weights for change in self.changes)):
+            if weights and not any(weights.values()):
+                raise ValueError("weights: at least one must be above 0")
+        return self
+
+
+class BatchChange(Frozen):
+    """Another batch size from a step on."""
+
+    step: int = Field(ge=2, description="The first step of that size.")
+    tokens: int = Field(ge=1, description="Tokens per optimizer step, as `batch_tokens`.")
+
+
 class PretrainConfig(Frozen):
     """One training run on one set of shards."""
 
@@ -108,22 +195,34 @@ class PretrainConfig(Frozen):
     )
     model: ModelConfig = Field(default=ModelConfig(), description="Shape of the decoder.")
     batch_tokens: int = Field(default=1024, ge=1, description="Tokens per optimizer step, rounded down to whole rows.")
+    batch_changes: tuple[BatchChange, ...] = Field(
+        default=(), description="Other sizes from later steps on: batch-size warm-up."
+    )
+    data: DataConfig = Field(default=DataConfig(), description="Weights of the buckets.")
     micro_batch: int = Field(default=4, ge=1, description="Rows in one forward pass; a larger batch is accumulated.")
     steps: int | None = Field(default=None, ge=1, description="Length of the run in optimizer steps.")
     tokens: int | None = Field(
         default=None, ge=1, description="Length of the run in tokens, rounded up to whole steps."
     )
     epochs: float | None = Field(default=None, gt=0, description="Length of the run in passes over the train split.")
-    optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="AdamW.")
+    optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="AdamW or Muon.")
+    z_loss: float = Field(
+        default=0.0, ge=0, description="Added to the loss: this times ln(Z)^2, Z the sum of exp(logits). PaLM: 1e-4."
+    )
     schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="Learning rate over the run.")
     evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="Validation.")
     checkpoint: CheckpointConfig = Field(default=CheckpointConfig(), description="Saving.")
+    spikes: SpikeConfig = Field(default=SpikeConfig(), description="Spikes of the loss, noted or skipped.")
     sample: SampleConfig = Field(default=SampleConfig(), description="Texts at the end.")
     seed: int = Field(
         default=1, ge=0, lt=2**63, description="Of the initial weights, the order of rows and the samples."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto: CUDA where there is one, else CPU."
+    )
+    parallel: Literal["auto", "none", "ddp", "fsdp"] = Field(
+        default="auto",
+        description="How torchrun's processes share the model: ddp, a copy each; fsdp, sharded; auto: ddp.",
     )
     compile: bool = Field(
         default=False, description="torch.compile the model: a minute at the start, faster steps after."
@@ -136,25 +235,44 @@ class PretrainConfig(Frozen):
             raise ValueError(f"the run's length is given more than once: {', '.join(given)}; keep one of them")
         return self
 
-    def batch_rows(self, context: int) -> int:
-        """Rows of `context` tokens in one optimizer step, at least one."""
-        return max(1, self.batch_tokens // context)
+    @model_validator(mode="after")
+    def _changes_in_order(self) -> Self:
+        for name, changes in (("data.changes", self.data.changes), ("batch_changes", self.batch_changes)):
+            steps = [change.step for change in changes]
+            if steps != sorted(set(steps)):
+                raise ValueError(f"{name}: steps must rise, not {', '.join(map(str, steps))}")
+        return self
+
+    def reading(self, context: int) -> Reading:
+        """Which rows of `context` tokens each step reads."""
+        return reading_of(self.model_dump(mode="json"), context)
 
     def total_steps(self, train_rows: int, context: int) -> int:
         """Optimizer steps of the run over `train_rows` rows of `context` tokens; one epoch if no length is given."""
         if self.steps is not None:
             return self.steps
-        batch_rows = self.batch_rows(context)
-        if self.tokens is not None:
-            return math.ceil(self.tokens / (batch_rows * context))
-        return max(1, math.ceil((self.epochs or 1.0) * train_rows / batch_rows))
+        rows = math.ceil((self.epochs or 1.0) * train_rows) if self.tokens is None else -(-self.tokens // context)
+        return self.reading(context).steps(rows)
 
     def trajectory(self) -> dict[str, object]:
         """The part of the config, but for its length, that decides which numbers training computes; JSON-ready.
 
         A run may be resumed when the rest has changed: how often it is measured, saved and sampled, and on what
-        device. `micro_batch` and `compile` change rounding only.
+        device. `micro_batch`, `parallel` and `compile` change rounding only.
         """
         length = {"steps", "tokens", "epochs"}
-        rest = {"name", "micro_batch", "evaluation", "checkpoint", "sample", "device", "compile"}
+        rest = {"name", "micro_batch", "evaluation", "checkpoint", "sample", "device", "parallel", "compile"}
         return self.model_dump(mode="json", exclude=length | rest)
+
+
+def so_far(trajectory: dict[str, Any], step: int) -> dict[str, Any]:
+    """The part of a config's `trajectory` that has had an effect after `step` steps: without the changes to come.
+
+    A change is entered under its step, so that one that differs can be named.
+    """
+
+    def past(section: dict[str, Any], key: str) -> dict[str, Any]:
+        changes = section.get(key, ())
+        return {**section, key: {f"step {change['step']}": change for change in changes if change["step"] <= step}}
+
+    return past({**trajectory, "data": past(trajectory.get("data", {}), "changes")}, "batch_changes")

@@ -23,6 +23,7 @@ from pretrain.config import PretrainConfig
 from pretrain.data import IGNORE, Batch, read_batch, spread_rows
 from pretrain.device import precision_of
 from pretrain.inputs import Inputs
+from pretrain.parallel import ALONE, World
 from shards.read import Split
 
 Float64 = npt.NDArray[np.float64]
@@ -32,9 +33,12 @@ Nats = Callable[[Batch], Float64]
 COUNT_ROWS: Final = 4096  # rows read at a time when token frequencies are counted
 
 
-def evaluate(model: nn.Module, inputs: Inputs, config: PretrainConfig, device: torch.device) -> dict[str, Any]:
-    """`score` of a model on the validation rows that the config asks for; zero targets where there is no such split."""
-    return _validate(model_nats(model, device), inputs, config)
+def evaluate(model: nn.Module, inputs: Inputs, config: PretrainConfig, world: World) -> dict[str, Any]:
+    """`score` of a model on the validation rows that the config asks for; zero targets where there is no such split.
+
+    Every process must call it: each measures a part of the rows.
+    """
+    return _validate(model_nats(model, world.device), inputs, config, world)
 
 
 def unigram_bits_per_byte(inputs: Inputs, config: PretrainConfig) -> float | None:
@@ -44,12 +48,12 @@ def unigram_bits_per_byte(inputs: Inputs, config: PretrainConfig) -> float | Non
     return _validate(unigram_nats(inputs.train, inputs.token_bytes), inputs, config)["bits_per_byte"]
 
 
-def _validate(nats: Nats, inputs: Inputs, config: PretrainConfig) -> dict[str, Any]:
+def _validate(nats: Nats, inputs: Inputs, config: PretrainConfig, world: World = ALONE) -> dict[str, Any]:
     split = inputs.validation
     if split is None:
         return {**_rates(np.zeros(4)), "buckets": {}}
     rows = spread_rows(split, config.evaluation.rows)
-    return score(nats, split, rows, inputs.token_bytes, config.micro_batch)
+    return score(nats, split, rows, inputs.token_bytes, config.micro_batch, world)
 
 
 def model_nats(model: nn.Module, device: torch.device) -> Nats:
@@ -84,7 +88,12 @@ def unigram_nats(train: Split, token_bytes: npt.NDArray[np.integer]) -> Nats:
 
 
 def score(
-    nats: Nats, split: Split, rows: Int64, token_bytes: npt.NDArray[np.integer], micro_batch: int
+    nats: Nats,
+    split: Split,
+    rows: Int64,
+    token_bytes: npt.NDArray[np.integer],
+    micro_batch: int,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Score a predictor on rows `rows` of a split.
 
@@ -92,7 +101,13 @@ def score(
     `bits_per_byte` (None without a byte), `targets`, `bytes`, and `buckets`: the same four per bucket of the shards
     (by default the source). `token_bytes` int [V]: bytes of each token, 0 for special tokens.
     """
-    sums = np.concatenate([np.zeros((0, 4)), *_row_sums(nats, split, rows, token_bytes, micro_batch)])
+    # As many rows for every process, some of them twice: sharded processes go forward together or hang.
+    share = rows[np.arange(world.rank, -(-len(rows) // world.size) * world.size, world.size) % max(1, len(rows))]
+    own = np.concatenate([np.zeros((0, 4)), *_row_sums(nats, split, share, token_bytes, micro_batch)])
+    sums = np.zeros((len(rows), 4))
+    mine = np.arange(world.rank, len(rows), world.size)
+    sums[mine] = own[: len(mine)]
+    sums = np.array(world.sums(*sums.reshape(-1))).reshape(-1, 4)
     buckets = np.array([split.locate(int(row))[0].entry.bucket for row in rows], dtype=np.str_)
     parts = {str(bucket): _rates(sums[buckets == bucket].sum(axis=0)) for bucket in np.unique(buckets)}
     return {**_rates(sums.sum(axis=0)), "buckets": parts}

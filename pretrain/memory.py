@@ -79,9 +79,9 @@ def activation_bytes(config: ModelConfig) -> float:
     """Kept for the backward pass by one block, per token.
 
     Inputs of both norms in float32 (8 H); bfloat16 inputs of query, key and value, of gate and up, a copy each (10 H);
-    query, key, value repeated to all heads, and the mix of values (8 H); gate, its SiLU, up, their product (8 I).
+    query, the mix of values (4 H), key and value (4 H kv_heads/heads); gate, its SiLU, up, their product (8 I).
     """
-    return 26.0 * config.hidden + 8.0 * config.intermediate
+    return (22.0 + 4.0 * config.kv_heads / config.heads) * config.hidden + 8.0 * config.intermediate
 
 
 def logit_bytes(vocabulary: int) -> float:

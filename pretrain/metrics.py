@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from shards.atomic import replacing
 
@@ -23,16 +26,18 @@ def read_metrics(path: Path) -> list[Record]:
 class Metrics:
     """An append-only file of records that have `kind` ("train" or "evaluation") and `step`."""
 
-    def __init__(self, path: Path, step: int):
-        """Open `path` for a run that goes on from its checkpoint at `step`.
+    def __init__(self, path: Path, step: int, leads: bool = True):
+        """Open `path` for a run that goes on from its checkpoint at `step`; only the process that leads writes.
 
         What is about to happen again is dropped: updates after that step, and evaluations from it on (an evaluation
         follows the checkpoint of its step).
         """
         kept = [r for r in read_metrics(path) if r["step"] < step or (r["step"] == step and r["kind"] == "train")]
-        with replacing(path) as temporary:
-            temporary.write_text("".join(_line(record) for record in kept), "utf-8")
-        self._file = path.open("a", encoding="utf-8")
+        if leads:
+            with replacing(path) as temporary:
+                temporary.write_text("".join(_line(record) for record in kept), "utf-8")
+        self._leads = leads
+        self._file = (path if leads else Path(os.devnull)).open("a", encoding="utf-8")
 
     def write(self, record: Record) -> None:
         """Append one record; it outlives the process at once, and the machine after `sync`."""
@@ -41,11 +46,25 @@ class Metrics:
 
     def sync(self) -> None:
         """Bring all records to the disk: called before a checkpoint that presumes them."""
-        os.fsync(self._file.fileno())
+        if self._leads:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def calm(path: Path, step: int) -> list[tuple[float, float]]:
+    """Loss and gradient norm of the updates up to `step` that were no spikes, in order."""
+    updates = [r for r in read_metrics(path) if r["kind"] == "train" and r["step"] <= step]
+    return [(r["loss"], r["grad_norm"]) for r in updates if "spike" not in r]
+
+
+def memory_mb(device: torch.device) -> float:
+    """Peak memory so far in 10^6 bytes: of the tensors on a GPU, of the whole process on a CPU."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)  # Linux counts kibibytes
 
 
 def _line(record: Record) -> str:

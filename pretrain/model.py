@@ -1,6 +1,7 @@
 """A Llama-style decoder: RMSNorm before each block, rotary positions, SwiGLU, grouped-query attention.
 
-Parameter names and shapes are those of Hugging Face's `LlamaForCausalLM`, so a state dict of one loads into the other.
+Parameter names and shapes are those of Hugging Face's `LlamaForCausalLM`, so a state dict of one loads into the other;
+with `qk_norm` those of `Qwen3ForCausalLM`, with `sliding_window` it computes what `MistralForCausalLM` does.
 B is rows, L tokens of a row, H the hidden size, D = H / heads, V the vocabulary.
 """
 
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.attention import attend, visibility
+from pretrain.attention import attend, document_offsets
 from pretrain.config import ModelConfig
 
 Rotary = tuple[Tensor, Tensor]
@@ -32,41 +33,46 @@ class RMSNorm(nn.Module):
 
 
 def rotary(positions: Tensor, dim: int, theta: float, dtype: torch.dtype) -> Rotary:
-    """Cosines and sines [B, 1, L, D] of the angles position * theta^(-2i/D), i < D/2, both halves alike.
+    """Cosines and sines [B, L, 1, D] of the angles position * theta^(-2i/D), i < D/2, both halves alike.
 
     RoFormer (Su et al. 2021), in the half-split layout of Llama's Hugging Face weights.
     """
     exponents = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32) / dim
-    angles = positions[:, None, :, None].float() * theta**-exponents
+    angles = positions[:, :, None, None].float() * theta**-exponents
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn each pair (x[i], x[i + D/2]) of [B, heads, L, D] by its angle."""
+    """Turn each pair (x[i], x[i + D/2]) of [B, L, heads, D] by its angle."""
     low, high = x.chunk(2, dim=-1)
     return x * cosine + torch.cat((-high, low), dim=-1) * sine
 
 
 class Attention(nn.Module):
-    """Grouped-query self-attention with rotary positions."""
+    """Grouped-query self-attention with rotary positions.
+
+    With `qk_norm` every head's query and key are normalised before they are turned (Henry et al. 2020; Qwen3).
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.dim = config.hidden // config.heads
+        self.window = config.sliding_window
         self.q_proj = nn.Linear(config.hidden, config.heads * self.dim, bias=False)
         self.k_proj = nn.Linear(config.hidden, config.kv_heads * self.dim, bias=False)
         self.v_proj = nn.Linear(config.hidden, config.kv_heads * self.dim, bias=False)
         self.o_proj = nn.Linear(config.heads * self.dim, config.hidden, bias=False)
+        self.q_norm = RMSNorm(self.dim, config.norm_eps) if config.qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(self.dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
-    def forward(self, x: Tensor, angles: Rotary, visible: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, angles: Rotary, offsets: Tensor | None) -> Tensor:
         """[B, L, H] to [B, L, H]."""
         query, key, value = (
-            projection(x).unflatten(-1, (-1, self.dim)).transpose(1, 2)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+            projection(x).unflatten(-1, (-1, self.dim)) for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        mixed = attend(rotate(query, *angles), rotate(key, *angles), value, visible)
-        return self.o_proj(mixed.transpose(1, 2).flatten(-2))
+        query, key = rotate(self.q_norm(query), *angles), rotate(self.k_norm(key), *angles)
+        return self.o_proj(attend(query, key, value, offsets, self.window).flatten(-2))
 
 
 class MLP(nn.Module):
@@ -93,9 +99,9 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden, config.norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, angles: Rotary, visible: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, angles: Rotary, offsets: Tensor | None) -> Tensor:
         """[B, L, H] to [B, L, H]."""
-        x = x + self.self_attn(self.input_layernorm(x), angles, visible)
+        x = x + self.self_attn(self.input_layernorm(x), angles, offsets)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -110,7 +116,7 @@ class Trunk(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The language model. Weights are drawn from `seed` alone."""
+    """The language model. Weights are drawn from `seed` alone, the same on every device."""
 
     def __init__(self, config: ModelConfig, vocab: int, seed: int = 0):
         super().__init__()
@@ -134,21 +140,27 @@ class Decoder(nn.Module):
             if parameter.ndim == 2:
                 residual = name.endswith(("o_proj.weight", "down_proj.weight"))
                 scale = std / math.sqrt(2 * self.config.layers) if residual else std
-                parameter.normal_(0.0, scale, generator=generator)
+                parameter.copy_(torch.empty(parameter.shape, device="cpu").normal_(0.0, scale, generator=generator))
+
+    def compile(self, *args: object, **options: object) -> None:
+        """Compile block by block: they are alike, so one compilation serves all; what the data decides stays out."""
+        for layer in self.model.layers:
+            layer.compile(*args, **options)
 
     def forward(self, tokens: Tensor, documents: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
         """Logits [B, L, V] of the next token.
 
-        `tokens` int [B, L]; `documents` int [B, L]: a token sees only earlier tokens of its own document (None: the
-        whole row is one); `positions` int [B, L]: place in the document (None: place in the row).
+        `tokens` int [B, L]; `documents` int [B, L]: a run of equal numbers is a document, and a token sees only earlier
+        tokens of its own (None: the whole row is one); `positions` int [B, L]: place in the document (None: place in
+        the row).
         """
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
         x = self.model.embed_tokens(tokens)
         angles = rotary(positions, self.config.hidden // self.config.heads, self.config.rope_theta, x.dtype)
-        visible = None if documents is None else visibility(documents)
+        offsets = None if documents is None else document_offsets(documents)  # once for all layers
         for layer in self.model.layers:
-            x = layer(x, angles, visible)
+            x = layer(x, angles, offsets)
         return self.lm_head(self.model.norm(x))
 
 

@@ -15,6 +15,7 @@ from pretrain.device import choose_device
 from pretrain.evaluate import evaluate, unigram_bits_per_byte
 from pretrain.inputs import Inputs, open_inputs
 from pretrain.model import Decoder
+from pretrain.parallel import World
 from pretrain.sample import write_samples
 
 
@@ -33,7 +34,7 @@ class SavedRun:
         config = self.state.config
         if rows is not None:
             config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"rows": rows})})
-        scores = evaluate(self.model, self.inputs, config, self.device)
+        scores = evaluate(self.model, self.inputs, config, World(self.device))
         baseline = unigram_bits_per_byte(self.inputs, config)
         return {"step": self.state.step, **scores, "unigram_bits_per_byte": baseline}
 
@@ -66,5 +67,5 @@ def open_run(directory: Path, name: str | None = None) -> SavedRun:
     state.origin.refuse(inputs.origin(state.config), str(path))
     device = choose_device("auto")
     model = Decoder(state.config.model, inputs.header.vocabulary_size).to(device)
-    checkpoint.load_weights(newest, model)
+    checkpoint.load(newest, model)
     return SavedRun(path, state, inputs, model, device)

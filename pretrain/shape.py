@@ -30,11 +30,13 @@ class Parameters(NamedTuple):
 def count_parameters(config: ModelConfig, vocabulary: int) -> Parameters:
     """Of `pretrain.model.Decoder(config, vocabulary)`, without building it.
 
-    A block has 2 H^2 (query, output) + 2 H^2 kv_heads/heads (key, value) + 3 H I (SwiGLU) + 2 H (norms).
+    A block has 2 H^2 (query, output) + 2 H^2 kv_heads/heads (key, value) + 3 H I (SwiGLU) + 2 H (norms), with
+    `qk_norm` 2 H/heads more.
     """
     hidden = config.hidden
+    norms = 2 * hidden + (2 * (hidden // config.heads) if config.qk_norm else 0)
     attention = 2 * hidden**2 + 2 * hidden * (hidden // config.heads) * config.kv_heads
-    layer = attention + 3 * hidden * config.intermediate + 2 * hidden
+    layer = attention + 3 * hidden * config.intermediate + norms
     embedding = vocabulary * hidden * (1 if config.tied_embeddings else 2)
     return Parameters(layer, config.layers * layer + hidden, embedding)
 

@@ -27,13 +27,17 @@ _MIX_2: Final = np.uint64(0x94D049BB133111EB)
 
 @dataclass(frozen=True)
 class Order:
-    """The order of `rows` rows of a split; `row_bytes` is the size of one row's tokens, which makes out the blocks."""
+    """The order of `rows` rows of a split; `row_bytes` is the size of one row's tokens, which makes out the blocks.
+
+    With `bucket`, of the rows of that bucket, numbered from 0 through its files: see `shards.mixing`.
+    """
 
     digest: str  # the manifest's order digest
     split: str
     rows: int
     row_bytes: int
     seed: int
+    bucket: str | None = None
 
     def at(self, positions: npt.ArrayLike) -> tuple[Int64, Int64]:
         """Epoch and row, int64 [n] each, of positions int64 [n] counted from the start of training.
@@ -46,6 +50,7 @@ class Order:
             raise ValueError(f"no such position in split {self.split!r} of {self.rows} rows: {positions.min()}")
         # the leading name stands for the algorithm: change it where a change below gives other rows
         text = f"gristmill order 1\0{self.digest}\0{self.split}\0{self.seed}"
+        text += "" if self.bucket is None else f"\0{self.bucket}"
         key = np.uint64(xxhash.xxh3_64_intdigest(text.encode()))
         block = max(1, BLOCK_BYTES // self.row_bytes)
         return _rows_at(positions, self.rows, block, WINDOW, key)

@@ -1,17 +1,19 @@
 """Checkpoints: whole or not there, and refused when they belong elsewhere."""
 
-import json
 import shutil
 
 import pytest
 import torch
 
 from pretrain import checkpoint
-from pretrain.checkpoint import CheckpointError, MismatchError, Origin, State
+from pretrain.checkpoint import CheckpointError, Checkpoints, MismatchError, Origin, State
+from pretrain.config import MuonConfig
 from pretrain.model import Decoder
-from pretrain.optimizer import adamw
+from pretrain.optimizer import build_optimizers
+from pretrain.parallel import ALONE
 
-FILES = [checkpoint.WEIGHTS, checkpoint.OPTIMIZER, checkpoint.STATE, checkpoint.DIGESTS]
+PARTS = [f"{checkpoint.TENSORS}/.metadata", f"{checkpoint.TENSORS}/__0_0.distcp"]
+FILES = [*PARTS, checkpoint.STATE, checkpoint.DIGESTS]
 
 
 @pytest.fixture
@@ -20,12 +22,26 @@ def model(config):
 
 
 @pytest.fixture
-def optimizer(model, config):
-    optimizer = adamw(model, config.optimizer)
+def optimizers(model, config):
+    return stepped(model, config.optimizer)
+
+
+def stepped(model, optimizer_config) -> list[torch.optim.Optimizer]:
+    """Optimizers that have moments."""
+    optimizers = build_optimizers(model, optimizer_config)
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
-    optimizer.step()
-    return optimizer
+    for optimizer in optimizers:
+        optimizer.step()
+    return optimizers
+
+
+def save(directory, state, model, optimizers):
+    """A checkpoint that is complete."""
+    checkpoints = Checkpoints(directory, ALONE)
+    checkpoints.save(state, model, optimizers)
+    checkpoints.finish()
+    return checkpoint.latest(directory)
 
 
 def state_at(step: int, config) -> State:
@@ -40,33 +56,37 @@ def state_at(step: int, config) -> State:
     return State(step=step, position=4 * step, tokens=96 * step, parameters=1, config=config, origin=origin)
 
 
-def test_round_trip(tmp_path, model, optimizer, config):
-    torch.manual_seed(5)
-    path = checkpoint.save(tmp_path, state_at(4, config), model, optimizer)
-    drawn = torch.rand(3)
+@pytest.mark.parametrize("muon", [None, MuonConfig()])
+def test_round_trip(tmp_path, model, config, muon):
+    with_muon = config.optimizer.model_copy(update={"muon": muon})
+    optimizers = stepped(model, with_muon)
+    path = save(tmp_path, state_at(4, config), model, optimizers)
     assert checkpoint.latest(tmp_path) == path
     assert checkpoint.read_state(path) == state_at(4, config)
     other = Decoder(config.model, 50, seed=2)
-    restored = adamw(other, config.optimizer)
-    checkpoint.load_weights(path, other)
-    checkpoint.load_optimizer(path, restored)
-    assert torch.equal(torch.rand(3), drawn)
+    restored = build_optimizers(other, with_muon)
+    checkpoint.load(path, other, restored)
     assert other.lm_head.weight is other.model.embed_tokens.weight
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters()))
-    for ours, theirs in zip(optimizer.state.values(), restored.state.values()):
-        assert all(torch.equal(ours[key], theirs[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
+    assert len(restored) == (1 if muon is None else 2)
+    for optimizer, loaded in zip(optimizers, restored, strict=True):
+        assert optimizer.state.keys()
+        assert optimizer.param_groups[0]["initial_lr"] == loaded.param_groups[0]["initial_lr"] == with_muon.lr
+        for ours, theirs in zip(optimizer.state.values(), loaded.state.values(), strict=True):
+            assert ours.keys() == theirs.keys()
+            assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_keeps_the_newest(tmp_path, model, optimizer, config):
+def test_keeps_the_newest(tmp_path, model, optimizers, config):
     for step in (1, 2, 10, 11):
-        checkpoint.save(tmp_path, state_at(step, config), model, optimizer)
+        save(tmp_path, state_at(step, config), model, optimizers)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["latest", "step-00000010", "step-00000011"]
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
-def test_a_damaged_file_is_named(tmp_path, model, optimizer, config, name, damage):
-    path = checkpoint.save(tmp_path, state_at(4, config), model, optimizer)
+def test_a_damaged_file_is_named(tmp_path, model, optimizers, config, name, damage):
+    path = save(tmp_path, state_at(4, config), model, optimizers)
     content = bytearray((path / name).read_bytes())
     if damage == "remove":
         (path / name).unlink()
@@ -80,34 +100,60 @@ def test_a_damaged_file_is_named(tmp_path, model, optimizer, config, name, damag
         assert name in str(caught.value)
 
 
-def test_a_pointer_to_nothing_is_an_error_and_no_pointer_is_a_fresh_start(tmp_path, model, optimizer, config):
+def test_a_pointer_to_nothing_is_an_error_and_no_pointer_is_a_fresh_start(tmp_path, model, optimizers, config):
     assert checkpoint.latest(tmp_path / "nowhere") is None
-    path = checkpoint.save(tmp_path, state_at(4, config), model, optimizer)
+    path = save(tmp_path, state_at(4, config), model, optimizers)
     shutil.rmtree(path)
     with pytest.raises(CheckpointError, match="step-00000004"):
         checkpoint.latest(tmp_path)
 
 
-@pytest.mark.parametrize("killed_at", ["save_file", "torch.save", "_fsync", "rename", "replacing"])
-def test_a_save_cut_short_leaves_the_previous_checkpoint(tmp_path, model, optimizer, config, killed_at, monkeypatch):
-    first = checkpoint.save(tmp_path, state_at(4, config), model, optimizer)
+@pytest.mark.parametrize("killed_at", ["_digest", "_fsync", "rename", "replacing"])
+def test_a_save_cut_short_leaves_the_previous_checkpoint(tmp_path, model, optimizers, config, killed_at, monkeypatch):
+    first = save(tmp_path, state_at(4, config), model, optimizers)
 
     def killed(*args, **kwargs):
-        raise KeyboardInterrupt
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         if killed_at == "rename":
             patch.setattr("pathlib.Path.rename", killed)
         else:
             patch.setattr(f"pretrain.checkpoint.{killed_at}", killed)
-        with pytest.raises(KeyboardInterrupt):
-            checkpoint.save(tmp_path, state_at(8, config), model, optimizer)
+        with pytest.raises(CheckpointError, match=r"could not be written: .*No space left on device"):
+            save(tmp_path, state_at(8, config), model, optimizers)
     assert checkpoint.latest(tmp_path) == first
     assert checkpoint.read_state(first).step == 4
-    second = checkpoint.save(tmp_path, state_at(8, config), model, optimizer)
+    second = save(tmp_path, state_at(8, config), model, optimizers)
     assert checkpoint.latest(tmp_path) == second
     assert checkpoint.read_state(second).step == 8
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_is_named(tmp_path, model, optimizers, config, monkeypatch):
+    first = save(tmp_path, state_at(4, config), model, optimizers)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.distributed.checkpoint.filesystem._write_item", full)
+        with pytest.raises(CheckpointError, match="No space left on device"):
+            save(tmp_path, state_at(8, config), model, optimizers)
+    assert checkpoint.latest(tmp_path) == first
+
+
+def test_what_is_saved_is_the_state_at_that_moment(tmp_path, model, optimizers, config):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    checkpoints = Checkpoints(tmp_path, ALONE)
+    checkpoints.save(state_at(4, config), model, optimizers)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    checkpoints.finish()
+    other = Decoder(config.model, 50, seed=2)
+    checkpoint.load(checkpoint.latest(tmp_path), other)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in other.state_dict().items())
 
 
 @pytest.mark.parametrize("change", [{"order_digest": "x"}, {"tokenizer_sha256": "x"}, {"context": 48}])
@@ -125,18 +171,7 @@ def test_another_model_is_refused_by_name(config):
         origin.refuse(state_at(0, wider).origin, "runs/tiny")
 
 
-def test_weights_of_another_shape_are_refused(tmp_path, model, optimizer, config):
-    path = checkpoint.save(tmp_path, state_at(4, config), model, optimizer)
-    with pytest.raises(CheckpointError, match="another model"):
-        checkpoint.load_weights(path, Decoder(config.model, 51))
-
-
-def test_weights_are_plain_safetensors_with_hugging_face_names(tmp_path, model, optimizer, config):
-    from safetensors import safe_open
-
-    path = checkpoint.save(tmp_path, state_at(4, config), model, optimizer)
-    with safe_open(path / checkpoint.WEIGHTS, "pt") as file:
-        names = set(file.keys())
-    assert "model.layers.1.self_attn.k_proj.weight" in names
-    assert "lm_head.weight" not in names  # tied: saved once
-    assert json.loads((path / checkpoint.STATE).read_text())["step"] == 4
+def test_weights_of_another_shape_are_refused(tmp_path, model, optimizers, config):
+    path = save(tmp_path, state_at(4, config), model, optimizers)
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        checkpoint.load(path, Decoder(config.model, 51))

@@ -68,11 +68,11 @@ def test_a_damaged_checkpoint_exits_with_1(corpus, config, tmp_path):
     for name in ("shards", "tokenizer"):
         (tmp_path / name).symlink_to(corpus / name)
     run(config.model_copy(update={"steps": 2}), corpus / "shards", corpus / "tokenizer", tmp_path)
-    file = checkpoint.latest(tmp_path / "runs" / "tiny" / "checkpoints") / checkpoint.WEIGHTS
+    file = checkpoint.latest(tmp_path / "runs" / "tiny" / "checkpoints") / "tensors" / "__0_0.distcp"
     file.write_bytes(file.read_bytes()[:-1])
     result = invoke("sample", tmp_path)
     assert result.exit_code == 1
-    assert "model.safetensors" in result.output
+    assert "__0_0.distcp" in result.output
 
 
 def test_help_does_not_import_torch():

@@ -12,6 +12,7 @@ from pretrain.data import spread_rows
 from pretrain.evaluate import evaluate, unigram_bits_per_byte
 from pretrain.inputs import open_inputs
 from pretrain.model import Decoder
+from pretrain.parallel import ALONE
 from pretrain.sample import choose, generate, write_samples
 
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ def predictions(inputs, rows):
 def test_scores_against_brute_force(inputs, model, config):
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"rows": 6})})
     rows = spread_rows(inputs.validation, 6)
-    scores = evaluate(model, inputs, config, CPU)
+    scores = evaluate(model, inputs, config, ALONE)
     special = set(inputs.header.special_ids.values())
     sums = {}
     with torch.no_grad():
@@ -84,12 +85,12 @@ def test_a_uniform_model_scores_the_logarithm_of_the_vocabulary(inputs, config):
     model = Decoder(config.model, inputs.header.vocabulary_size)
     with torch.no_grad():
         model.model.norm.weight.zero_()
-    scores = evaluate(model, inputs, config, CPU)
+    scores = evaluate(model, inputs, config, ALONE)
     assert scores["loss"] == pytest.approx(math.log(inputs.header.vocabulary_size), rel=1e-6)
 
 
 def test_micro_batch_does_not_matter(inputs, model, config):
-    one, many = (evaluate(model, inputs, config.model_copy(update={"micro_batch": n}), CPU) for n in (1, 8))
+    one, many = (evaluate(model, inputs, config.model_copy(update={"micro_batch": n}), ALONE) for n in (1, 8))
     assert one["loss"] == pytest.approx(many["loss"], rel=1e-6)
     assert one["buckets"].keys() == many["buckets"].keys()
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pretrain.attention import attend, visibility
 from pretrain.config import ModelConfig
 from pretrain.model import Decoder, parameter_count
 
@@ -12,28 +11,38 @@ SHAPE = {"layers": 3, "hidden": 48, "heads": 6, "kv_heads": 2, "intermediate": 8
 VOCAB = 97
 
 
+FAMILIES = {
+    "Llama": {},
+    "Qwen3": {"qk_norm": True},
+    "Mistral": {"sliding_window": 9},
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("tied", [True, False])
-def test_state_dict_loads_into_hugging_face_and_logits_agree(tied):
+def test_state_dict_loads_into_hugging_face_and_logits_agree(family, tied):
     transformers = pytest.importorskip("transformers")
-    ours = Decoder(ModelConfig(**SHAPE, tied_embeddings=tied), VOCAB, seed=3)
+    ours = Decoder(ModelConfig(**SHAPE, **FAMILIES[family], tied_embeddings=tied), VOCAB, seed=3)
     with torch.no_grad():  # norm weights other than 1, so that a norm in the wrong place shows
         for parameter in ours.parameters():
             if parameter.ndim == 1:
                 parameter.uniform_(0.5, 1.5)
-    theirs = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(
-            vocab_size=VOCAB,
-            hidden_size=48,
-            intermediate_size=80,
-            num_hidden_layers=3,
-            num_attention_heads=6,
-            num_key_value_heads=2,
-            rms_norm_eps=1e-5,
-            rope_parameters={"rope_type": "default", "rope_theta": 5000.0},
-            tie_word_embeddings=tied,
-            max_position_embeddings=64,
-        )
-    )
+    settings = {
+        "vocab_size": VOCAB,
+        "hidden_size": 48,
+        "intermediate_size": 80,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "rms_norm_eps": 1e-5,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0},
+        "tie_word_embeddings": tied,
+        "max_position_embeddings": 64,
+    }
+    if family == "Mistral":
+        settings["sliding_window"] = 9
+    theirs = getattr(transformers, f"{family}ForCausalLM")(getattr(transformers, f"{family}Config")(**settings))
     theirs.load_state_dict(ours.state_dict(), strict=True)
     tokens = torch.randint(0, VOCAB, (2, 40))
     with torch.no_grad():
@@ -44,8 +53,9 @@ def test_state_dict_loads_into_hugging_face_and_logits_agree(tied):
     assert parameter_count(ours) == sum(p.numel() for p in theirs.parameters())
 
 
-def test_packed_documents_see_only_themselves():
-    model = Decoder(ModelConfig(**SHAPE), VOCAB, seed=1)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_packed_documents_see_only_themselves(family):
+    model = Decoder(ModelConfig(**SHAPE, **FAMILIES[family]), VOCAB, seed=1)
     lengths = [7, 1, 15, 4]
     tokens = torch.randint(0, VOCAB, (1, sum(lengths)))
     documents = torch.repeat_interleave(torch.tensor([3, 1, 2, 0]), torch.tensor(lengths))[None]
@@ -63,31 +73,9 @@ def test_batch_rows_are_independent():
     torch.testing.assert_close(model(tokens, documents)[1], model(tokens[1:2], documents[1:2])[0], atol=2e-6, rtol=1e-5)
 
 
-def test_visibility_is_causal_within_documents():
-    visible = visibility(torch.tensor([[1, 1, 2, 2, 0]]))[0, 0]
-    assert visible.tolist() == [
-        [True, False, False, False, False],
-        [True, True, False, False, False],
-        [False, False, True, False, False],
-        [False, False, True, True, False],
-        [False, False, False, False, True],
-    ]
-
-
-def test_attend_is_softmax_attention_with_shared_heads():
-    generator = torch.Generator().manual_seed(0)
-    query = torch.randn(2, 4, 9, 8, generator=generator, dtype=torch.float64)
-    key, value = (torch.randn(2, 2, 9, 8, generator=generator, dtype=torch.float64) for _ in range(2))
-    visible = visibility(torch.tensor([[1] * 4 + [2] * 5, [1] * 9]))
-    expected = torch.empty_like(query)
-    for head in range(4):
-        scores = query[:, head] @ key[:, head // 2].transpose(1, 2) / 8**0.5
-        expected[:, head] = scores.masked_fill(~visible[:, 0], float("-inf")).softmax(-1) @ value[:, head // 2]
-    torch.testing.assert_close(attend(query, key, value, visible), expected)
-
-
-def test_gradient_against_finite_differences_in_float64():
-    shape = {"layers": 2, "hidden": 8, "heads": 2, "kv_heads": 1, "intermediate": 12}
+@pytest.mark.parametrize("options", [{}, {"qk_norm": True, "sliding_window": 2}])
+def test_gradient_against_finite_differences_in_float64(options):
+    shape = {"layers": 2, "hidden": 8, "heads": 2, "kv_heads": 1, "intermediate": 12, **options}
     model = Decoder(ModelConfig(**shape, tied_embeddings=False), 11, seed=5).double()
     tokens = torch.randint(0, 11, (2, 8), generator=torch.Generator().manual_seed(2))
     documents = torch.tensor([[1, 1, 1, 2, 2, 2, 2], [1, 1, 1, 1, 1, 0, 0]])
@@ -112,8 +100,9 @@ def test_gradient_against_finite_differences_in_float64():
             assert float(parameter.grad.view(-1)[i]) == pytest.approx(numerical, rel=1e-4, abs=1e-8), f"{name}[{i}]"
 
 
-def test_float32_gradient_against_float64():
-    config = ModelConfig(**SHAPE)
+@pytest.mark.parametrize("options", [{}, {"qk_norm": True, "sliding_window": 9}])
+def test_float32_gradient_against_float64(options):
+    config = ModelConfig(**SHAPE, **options)
     tokens = torch.randint(0, VOCAB, (2, 33))
     gradients = []
     for dtype in (torch.float32, torch.float64):
@@ -132,6 +121,17 @@ def test_initial_weights_come_from_the_seed_alone():
     again, other = Decoder(config, VOCAB, seed=1), Decoder(config, VOCAB, seed=2)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters()))
     assert not torch.equal(first.lm_head.weight, other.lm_head.weight)
+    with_norms = Decoder(config.model_copy(update={"qk_norm": True}), VOCAB, seed=1)
+    assert torch.equal(first.lm_head.weight, with_norms.lm_head.weight)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_initial_weights_are_the_same_on_every_device():
+    config = ModelConfig(**SHAPE)
+    with torch.device("cuda"):
+        there = Decoder(config, VOCAB, seed=1)
+    for ours, theirs in zip(Decoder(config, VOCAB, seed=1).parameters(), there.parameters()):
+        assert torch.equal(ours, theirs.cpu())
 
 
 def test_initial_scale():
@@ -144,7 +144,12 @@ def test_initial_scale():
 
 @pytest.mark.parametrize(
     ("shape", "named"),
-    [({"hidden": 100, "heads": 3}, "hidden"), ({"heads": 4, "kv_heads": 3}, "kv_heads"), ({"depth": 2}, "depth")],
+    [
+        ({"hidden": 100, "heads": 3}, "hidden"),
+        ({"heads": 4, "kv_heads": 3}, "kv_heads"),
+        ({"depth": 2}, "depth"),
+        ({"sliding_window": 0}, "sliding_window"),
+    ],
 )
 def test_impossible_shapes_are_refused_by_name(shape, named):
     with pytest.raises(ValueError, match=named):
