@@ -1,16 +1,17 @@
-"""`gristmill tokenizer`: train, report, encode, decode."""
+"""`gristmill tokenizer`: train, report, encode, decode, export, import."""
 
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from tokenizer.export_cli import export, import_
 from tokenizer.patterns import PATTERNS
+from tokenizer.report_cli import report
 
 # What is heavy is imported inside the commands, so that --help answers at once.
 
@@ -42,59 +43,73 @@ def train(
     vocab_size: Annotated[int, typer.Option(help="Tokens at most, special tokens included.", min=259)] = 32_000,
     pattern: Annotated[str, typer.Option(help=f"Split pattern: {', '.join(PATTERNS)}.")] = "cl100k",
     min_frequency: Annotated[int, typer.Option(help="Pairs rarer than this are not merged.", min=1)] = 2,
+    tie_break: Annotated[
+        str, typer.Option(help="Which of equally frequent pairs comes first: huggingface, greater_bytes.")
+    ] = "huggingface",
+    min_count: Annotated[
+        int | None,
+        typer.Option(
+            help="Pre-tokens rarer than this are left out; by default only as many as memory asks for.", min=1
+        ),
+    ] = None,
+    special: Annotated[
+        list[str] | None, typer.Option(metavar="TOKEN", help="A special token of your own; may be repeated.")
+    ] = None,
+    reserved: Annotated[int, typer.Option(help="Special tokens for later use.", min=0, max=1000)] = 0,
+    pad_to_multiple_of: Annotated[
+        int, typer.Option(help="Reserved tokens are added until this divides the vocabulary's size.", min=1)
+    ] = 1,
     column: Column = "text",
     as_json: Json = False,
 ) -> None:
     """Train a byte-level BPE on FILES and save it."""
+    from tokenizer.merges import TIE_BREAKS
+    from tokenizer.tally import count_texts
     from tokenizer.texts import read_texts
-    from tokenizer.train import save
-    from tokenizer.train import train as train_bpe
+    from tokenizer.train import padded, save, train_on_counts
     from tokenizer.vocabulary import sha256
 
-    if pattern not in PATTERNS:
-        raise typer.BadParameter(f"{pattern!r} is none of: {', '.join(PATTERNS)}", param_hint="--pattern")
+    special_tokens = _special_tokens(special or [], reserved, vocab_size)
+    for option, value, valid in (("--pattern", pattern, PATTERNS), ("--tie-break", tie_break, TIE_BREAKS)):
+        if value not in valid:
+            raise typer.BadParameter(f"{value!r} is none of: {', '.join(valid)}", param_hint=option)
     with _exit_status():
-        texts = (text for file in files for text in read_texts(file, column) if text)
-        first = next(texts, None)
-        if first is None:
+        counted = count_texts((text for file in files for text in read_texts(file, column)), pattern, min_count)
+        if not counted.bytes:
             raise typer.BadParameter("there is no text in them", param_hint="FILES")
-        trained = train_bpe(chain([first], texts), vocab_size, pattern, min_frequency=min_frequency)
-        save(trained, output)
+        if not len(counted.counts):
+            raise typer.BadParameter(f"no pre-token occurs {min_count} times in FILES", param_hint="--min-count")
+        trained = train_on_counts(
+            counted.pretokens, counted.counts, vocab_size, pattern, special_tokens, min_frequency, tie_break
+        )
+        save(padded(trained, pad_to_multiple_of), output)
         facts = {"output": str(output), "vocabulary_size": trained.get_vocab_size(), "sha256": sha256(output)}
+    facts |= counted.facts()
     if as_json:
         typer.echo(json.dumps(facts))
-    else:
-        typer.echo(f"{facts['vocabulary_size']:,} tokens in {output}")
+        return
+    typer.echo(f"{facts['vocabulary_size']:,} tokens in {output}")
+    if counted.bytes_left_out:
+        left_out = f"{facts['share_left_out']:.2%} of the text"
+        typer.echo(f"left out: pre-tokens that occur fewer than {counted.min_count:,} times, {left_out}")
 
 
-@app.command()
-def report(directory: Directory, files: Files, column: Column = "text", as_json: Json = False) -> None:
-    """Measure the tokenizer in DIRECTORY on FILES, each a group of its own."""
-    from tokenizer.report import report as measure
-    from tokenizer.texts import read_texts
+def _special_tokens(own: list[str], reserved: int, vocab_size: int) -> list[str]:
+    """All special tokens by id, if they fit together."""
+    from tokenizer import vocabulary
 
-    with _exit_status():
-        content = measure(directory, {str(file): read_texts(file, column) for file in files})
-    if as_json:
-        typer.echo(json.dumps(content, ensure_ascii=False))
-    else:
-        _print_report(content)
+    names = [*vocabulary.SPECIAL_TOKENS, *own, *vocabulary.reserved(range(reserved))]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise typer.BadParameter(f"{twice[0]!r} is there already", param_hint="--special")
+    if vocab_size < len(names) + 256:
+        needed = f"special tokens and bytes alone are {len(names) + 256} entries"
+        raise typer.BadParameter(needed, param_hint="--vocab-size")
+    return names
 
 
-def _print_report(content: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("group", "bytes", "tokens", "bytes per token", "tokens per word", "not round-tripped", box=None)
-    for name, count in [*content["groups"].items(), ("total", content["total"])]:
-        keys = ("bytes", "tokens", "bytes_per_token", "tokens_per_word", "not_round_tripped")
-        table.add_row(name, *("-" if count[key] is None else f"{count[key]:,}" for key in keys))
-    console = Console()
-    console.print(table)
-    console.print(
-        f"{content['vocabulary_size']:,} tokens, {content['unused_share']:.1%} of them in none of these texts"
-    )
-    console.print("longest:", " ".join(repr(token["token"]) for token in content["longest_tokens"]), markup=False)
+app.command()(report)
+app.command()(export)
+app.command("import")(import_)
 
 
 @app.command()

@@ -14,18 +14,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tokenizer.count import MOST_WEIGHT
 from tokenizer.pair_counts import UNLIMITED, Ints, PairCounts, Spelling, doubled
 from tokenizer.pair_heap import PairHeap
+from tokenizer.split_kernel import buffers
 from tokenizer.vocabulary import byte_alphabet
 
 TIE_BREAKS = ("huggingface", "greater_bytes")
 
 MOST_BYTES = 2**31 - 1
 """Bytes of different pre-tokens at most, and how many of these: words and their symbols have 32-bit numbers."""
-
-MOST_WEIGHT = 2**62
-"""The bytes of all pre-tokens, repetitions included, are fewer: no pair occurs more often than there are bytes. Half of
-what 64 bits hold, since the sum is taken in floating point."""
 
 
 class Merges(NamedTuple):
@@ -86,12 +84,14 @@ def train_merges(
     - "huggingface": the pair with the smaller ids. The merges are those of BpeTrainer in Hugging Face's `tokenizers`
       0.23 (models/bpe/trainer.rs) with the byte alphabet as initial alphabet.
     - "greater_bytes": the lexicographically greater pair of byte strings, as in `max(pairs, key=lambda pair:
-      (count[pair], pair))`, the form of teaching references.
+      (count[pair], pair))`. The merges are those of Stanford's CS336 (2025, assignment 1). Not all teaching code breaks
+      ties so: minbpe takes the pair that it met first, rustbpe that with the smaller ids, bytes numbered by value.
 
     `max_token_length`: tokens of this many bytes and more are not learnt, as in BpeTrainer, but for those of two bytes.
 
     Raises TypeError for pre-tokens that are not binary or counts that are not int64; ValueError for another tie break,
-    a vocabulary below 256, nulls, lengths that differ, negative counts, or more than MOST_BYTES or MOST_WEIGHT.
+    a vocabulary below 256, nulls, lengths that differ, negative counts, more than MOST_BYTES, or
+    `count.MOST_WEIGHT` and more.
     """
     if tie_break not in TIE_BREAKS:
         raise ValueError(f"no tie break is called {tie_break!r}; there are: {', '.join(TIE_BREAKS)}")
@@ -146,7 +146,10 @@ def _checked(
         raise ValueError(f"{len(pretokens)} pre-tokens, but {len(weights)} counts")
     if weights.min(initial=0) < 0:
         raise ValueError(f"a pre-token with the count {weights.min()}")
-    data, offsets = _buffers(pretokens)
+    if isinstance(pretokens, pa.ChunkedArray):
+        pretokens = pretokens.cast(pa.large_binary()).combine_chunks()
+    data, offsets = buffers(pretokens)
+    data, offsets = data[offsets[0] : offsets[-1]], offsets - offsets[0]
     if max(len(data), len(weights)) > MOST_BYTES:
         raise ValueError(f"{len(weights)} different pre-tokens of {len(data)} bytes: raise the least count")
     total = float(np.diff(offsets).astype(np.float64) @ weights.astype(np.float64))
@@ -155,14 +158,3 @@ def _checked(
             f"the pre-tokens stand for {total:.3g} bytes; pairs are counted in 64 bits, for less than 2^62"
         )
     return data, offsets, weights
-
-
-def _buffers(pretokens: pa.Array | pa.ChunkedArray) -> tuple[NDArray[np.uint8], Ints]:
-    if isinstance(pretokens, pa.ChunkedArray):
-        pretokens = pretokens.cast(pa.large_binary()).combine_chunks()
-    pretokens = pretokens.cast(pa.large_binary())
-    _, starts, values = pretokens.buffers()
-    if not len(pretokens) or values is None or not values.size:
-        return np.empty(0, np.uint8), np.zeros(len(pretokens) + 1, np.int64)
-    offsets = np.frombuffer(starts, np.int64, len(pretokens) + 1, pretokens.offset * 8)
-    return np.frombuffer(values, np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]

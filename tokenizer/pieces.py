@@ -1,5 +1,8 @@
 """Cutting a long text where no pre-token can span the cut, so that its parts encode to the same ids as the whole.
 
+Training counts the pre-tokens of the same parts (`tokenizer.count`), so that it counts what encoding will see even
+where a text offers no border.
+
 `tokenizers` needs over 100 bytes of memory per byte of text that it holds, and Oniguruma gives up (a Rust panic) on
 white space of more than ten million characters: `\\s*[\\r\\n]+` backtracks through it. Both are bounded by cutting.
 """
@@ -16,7 +19,8 @@ LONGEST = 1 << 22
 # Why these borders are safe under every pattern of `patterns.PATTERNS`:
 # 1. No alternative matches a space after a character that is not white space, so a match always ends between the two.
 #    The only lookahead, `\s+(?!\S)`, stands after white space, and the left part ends with something else.
-# 2. A letter is followed in a match by letters only, so a match always ends between it and a line end or these marks.
+# 2. A letter is followed in a match by letters, combining marks or an apostrophe only, so a match always ends between
+#    it and a line end or these marks.
 # Matching restarts at that border without looking back, so the right part is matched alike alone. U+180E is white space
 # to some versions of Unicode, so it borders nothing here.
 _BORDER = re.compile(r"[^\s\u180e](?= )|[A-Za-z\u3041-\u3096\u4e00-\u9fa5](?=[\n、。，])")
@@ -39,3 +43,9 @@ def pieces(text: str, piece: int = PIECE, longest: int = LONGEST) -> Iterator[st
         yield text[start:cut]
         start = cut
     yield text[start:] if start else text
+
+
+def last_border(text: str, within: int = 1 << 14) -> int:
+    """Where the text can be cut last, of its last `within` characters: no pre-token spans the place. 0: nowhere."""
+    borders = _BORDER.finditer(text, max(len(text) - within, 0))
+    return max((border.end() for border in borders), default=0)

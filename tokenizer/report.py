@@ -1,91 +1,136 @@
-"""How well a tokenizer fits texts: compression by group, tokens that earn nothing, and whether texts come back."""
+"""How well a tokenizer fits texts: compression, by source, language and script, and the tokens that earn nothing."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from filters.scripts import SCRIPTS
+from tokenizer import report_growth
 from tokenizer.encode import Encoder, load
-from tokenizer.vocabulary import sha256, tokens
+from tokenizer.report_counts import TEXT_COLUMNS, TOKEN_COLUMNS, Counts, Int64, Key, count
+from tokenizer.report_page import page
+from tokenizer.report_tokens import UNDER_TRAINED, spellings, vocabulary
+from tokenizer.vocabulary import read_tokenizer, sha256, tokens
 
-LONGEST_SHOWN = 20
+Facts = dict[str, Any]
+DIMENSIONS = ("groups", "languages", "scripts")
 
 
-def report(path: Path | str, groups: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """Measure the tokenizer in `path` on named groups of texts; each text is read once.
+def report(
+    path: Path | str,
+    groups: Mapping[Any, Iterable[str]] | Iterable[tuple[Key, Iterable[str]]],
+    compare: Mapping[str, Path | str] | None = None,
+    rare: int = UNDER_TRAINED,
+) -> Facts:
+    """Measure the tokenizer in `path`, and others beside it, on texts, each of which is read once.
 
-    `groups` and `total` give: texts, bytes (of UTF-8), words (separated by white space, `str.split`), tokens,
-    `bytes_per_token` (compression: more is better), `tokens_per_word` (fertility: fewer is better), and
-    `not_round_tripped`, the texts that do not come back from decode(encode(text)). Ratios over nothing are None.
-    `unused_share` is the share of ordinary tokens that occur in none of the texts; `longest_tokens` are the longest by
-    bytes, spelled with escapes where they are not UTF-8.
+    `groups`: texts by source, or by (source, language), language None where it is not known; also as pairs, whose keys
+    may come again. `compare`: tokenizers by name. `rare`: tokens that occur fewer times are under-trained.
+
+    `total`, `groups` (by source), `languages` (texts of known language) and `scripts` (ISO 15924; `Zyyy`: no letters)
+    give: texts, bytes (of UTF-8), characters (code points), words, tokens, not_round_tripped (as `report_counts.count`
+    defines them), `bytes_per_token` (compression: more is better), `tokens_per_word` (fertility: fewer is better; words
+    are letters in scripts without spaces) and `characters_per_token`. Ratios over nothing are None. `compared` has the
+    same of the other tokenizers, by name, but for what the texts alone decide. `vocabulary` is what
+    `report_tokens.vocabulary` says and `growth` the curve of `report_growth.growth`; of what the model does not allow
+    of them, which is None, `left_out` says why.
+
+    Raises FileNotFoundError where there is no tokenizer and ValueError where it cannot be read.
     """
-    encoder = load(path)
-    table = tokens(path)
-    used = np.zeros(encoder.vocabulary_size, dtype=np.int64)
-    counts = {name: _count(encoder, texts, used) for name, texts in groups.items()}
-    total = {key: sum(count[key] for count in counts.values()) for key in _NOTHING}
-    ordinary = [index for index, token in enumerate(table) if token is not None]
-    longest = sorted(ordinary, key=lambda index: (-len(table[index] or b""), index))[:LONGEST_SHOWN]
-    return {
-        "tokenizer_sha256": sha256(path),
-        "vocabulary_size": encoder.vocabulary_size,
-        "special_ids": encoder.special_ids,
-        "total": _with_ratios(total),
-        "groups": {name: _with_ratios(count) for name, count in counts.items()},
-        "unused_share": round(float(np.mean(used[ordinary] == 0)), 4) if ordinary else None,
-        "longest_tokens": [
-            {"id": index, "bytes": len(token), "token": token.decode("utf-8", "backslashreplace")}
-            for index in longest
-            if (token := table[index]) is not None
-        ],
+    paths = [Path(path), *(Path(other) for other in (compare or {}).values())]
+    encoders = [load(one) for one in paths]
+    counts = count(encoders, groups.items() if isinstance(groups, Mapping) else groups)
+    own, *others = (_of_tokenizer(counts, n, one, encoders[n]) for n, one in enumerate(paths))
+    left_out = own.pop("left_out")
+    content = read_tokenizer(paths[0])
+    if content["model"].get("type") == "WordPiece":
+        left_out["unreachable"] = "a WordPiece token inside a word is not what its bytes alone are encoded as"
+    try:
+        table = tokens(paths[0])
+    except ValueError as error:
+        table = spellings(content)
+        left_out |= {"unreachable": str(error), "breaks_utf8": str(error)}
+    return own | {
+        "vocabulary": vocabulary(encoders[0], table, counts.used[0], rare, left_out),
+        "special_ids": encoders[0].special_ids,
+        "left_out": left_out,
+        "compared": dict(zip(compare or {}, map(_without_texts, others))),
     }
 
 
-def write_report(content: dict[str, Any], directory: Path | str) -> Path:
-    """Write a report as report.json into `directory`, whole or not at all; returns the file."""
-    file = Path(directory) / "report.json"
+def write_report(content: Facts, directory: Path | str) -> Path:
+    """Write a report into `directory` as report.json and report.html, each whole or not at all; returns the first."""
+    replace(Path(directory) / "report.html", page(content))
+    return replace(Path(directory) / "report.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def replace(file: Path, content: str) -> Path:
+    """Write a text file whole or not at all; returns it."""
     part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.write_text(content, encoding="utf-8", newline="\n")
     return part.replace(file)
 
 
-_NOTHING = {"texts": 0, "bytes": 0, "words": 0, "tokens": 0, "not_round_tripped": 0}
-
-
-def _count(encoder: Encoder, texts: Iterable[str], used: np.ndarray) -> dict[str, int]:
-    """The sums of one group; adds each token's occurrences to `used`."""
-    count = dict(_NOTHING)
-    for batch in _batches(texts):
-        values, offsets = encoder.encode_batch(batch)
-        used += np.bincount(values, minlength=len(used))
-        count["texts"] += len(batch)
-        count["bytes"] += sum(len(text.encode()) for text in batch)
-        count["words"] += sum(len(text.split()) for text in batch)
-        count["tokens"] += len(values)
-        count["not_round_tripped"] += sum(
-            encoder.decode(values[start:end]) != text for text, start, end in zip(batch, offsets, offsets[1:])
-        )
-    return count
-
-
-def _batches(texts: Iterable[str], characters: int = 1 << 20) -> Iterator[list[str]]:
-    batch: list[str] = []
-    held = 0
-    for text in texts:
-        batch.append(text)
-        held += len(text)
-        if held >= characters:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
-
-
-def _with_ratios(count: dict[str, int]) -> dict[str, int | float | None]:
-    return count | {
-        "bytes_per_token": round(count["bytes"] / count["tokens"], 4) if count["tokens"] else None,
-        "tokens_per_word": round(count["tokens"] / count["words"], 4) if count["words"] else None,
+def _of_tokenizer(counts: Counts, number: int, path: Path, encoder: Encoder) -> Facts:
+    """What one tokenizer makes of the texts."""
+    columns = counts.of_tokenizer(number)
+    by_key, by_script = columns.sum(axis=1), columns.sum(axis=0)
+    total = _sums(by_key.sum(axis=0))
+    left_out: dict[str, str] = {}
+    growth = None
+    try:
+        content = read_tokenizer(path)
+        growth = report_growth.growth(content, encoder.vocabulary_size, counts.used[number], total["bytes"])
+    except ValueError as error:
+        left_out["growth"] = str(error)
+    return {
+        "tokenizer_sha256": sha256(path),
+        "vocabulary_size": encoder.vocabulary_size,
+        "total": total,
+        "groups": _by(by_key, [source for source, _ in counts.keys]),
+        "languages": _largest_first(_by(by_key, [language for _, language in counts.keys])),
+        "scripts": _largest_first(_by(by_script, SCRIPTS)),
+        "growth": growth,
+        "left_out": left_out,
     }
+
+
+def _by(rows: Int64, names: Iterable[str | None]) -> dict[str, Facts]:
+    """Rows [n, columns] added up by name, those without one left out."""
+    sums: dict[str, Int64] = {}
+    for name, row in zip(names, rows):
+        if name is not None:
+            sums[name] = sums[name] + row if name in sums else row
+    return {name: _sums(row) for name, row in sums.items()}
+
+
+def _largest_first(rows: dict[str, Facts]) -> dict[str, Facts]:
+    """What has texts, by bytes, then by name."""
+    found = [(name, row) for name, row in rows.items() if row["texts"]]
+    return dict(sorted(found, key=lambda item: (-item[1]["bytes"], item[0])))
+
+
+def _sums(row: Int64) -> Facts:
+    """The columns by name, with ratios."""
+    sums: Facts = dict(zip((*TEXT_COLUMNS, *TOKEN_COLUMNS), row.tolist()))
+    ratios = {
+        "bytes_per_token": ("bytes", "tokens"),
+        "tokens_per_word": ("tokens", "words"),
+        "characters_per_token": ("characters", "tokens"),
+    }
+    for name, (above, below) in ratios.items():
+        sums[name] = round(sums[above] / sums[below], 4) if sums[below] else None
+    return sums
+
+
+def _without_texts(facts: Facts) -> Facts:
+    """The facts of a compared tokenizer without the columns that are the texts' own."""
+
+    def shorter(row: Facts) -> Facts:
+        return {key: value for key, value in row.items() if key not in TEXT_COLUMNS}
+
+    rows = {name: {key: shorter(row) for key, row in facts[name].items()} for name in DIMENSIONS}
+    return facts | rows | {"total": shorter(facts["total"])}

@@ -2,11 +2,14 @@
 
 import io
 import json
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from tokenizer.pieces import LONGEST, last_border
 
 PLAIN_CHUNK = 1 << 20
 
@@ -15,7 +18,8 @@ def read_texts(file: Path, column: str = "text") -> Iterator[str]:
     """The texts of one file, by its suffix.
 
     `.parquet` and `.jsonl` (or `.ndjson`; also `.gz`, `.zst`, `.bz2`, `.lz4`) give their `column`, nulls left out;
-    anything else is plain text, given in chunks of about a megabyte cut at line ends. What is not UTF-8 becomes U+FFFD.
+    anything else is plain text, given in parts of about a megabyte, cut where no pre-token spans the place. What is not
+    UTF-8 becomes U+FFFD.
     Raises ValueError that names the place where a file is not what its suffix says.
     """
     suffixes = [suffix.lower() for suffix in file.suffixes]
@@ -53,7 +57,15 @@ def _json_lines(file: Path, column: str) -> Iterator[str]:
 
 
 def _plain(file: Path) -> Iterator[str]:
+    decoder, rest = getincrementaldecoder("utf-8")("replace"), ""
     with pa.input_stream(str(file), compression="detect") as stream:
-        reader = io.BufferedReader(stream)
-        while lines := reader.readlines(PLAIN_CHUNK):
-            yield b"".join(lines).decode("utf-8", "replace")
+        while block := stream.read(PLAIN_CHUNK):
+            rest += decoder.decode(block)
+            if len(rest) < PLAIN_CHUNK:
+                continue
+            cut = last_border(rest) or (len(rest) if len(rest) >= LONGEST else 0)
+            if cut:
+                yield rest[:cut]
+                rest = rest[cut:]
+    if rest := rest + decoder.decode(b"", final=True):
+        yield rest

@@ -1,7 +1,8 @@
-"""Training a byte-level BPE with `tokenizers`, and saving it so that every loader in the field reads it."""
+"""Training a byte-level BPE, and saving it so that every loader in the field reads it."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,11 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizers
-from tokenizers.trainers import BpeTrainer
 
 from tokenizer.merges import train_merges
 from tokenizer.patterns import pattern_by_name
-from tokenizer.pieces import pieces
-from tokenizer.vocabulary import BEGIN_OF_TEXT, END_OF_TEXT, PADDING, SPECIAL_TOKENS, byte_alphabet
-
-MOST_BYTES = 2**31 - 1
-"""`tokenizers` counts pairs in 32 bits, signed; a pair cannot be more frequent than the text has bytes."""
+from tokenizer.tally import count_texts
+from tokenizer.vocabulary import BEGIN_OF_TEXT, END_OF_TEXT, PADDING, SPECIAL_TOKENS, byte_alphabet, reserved
 
 
 def untrained(pattern: str) -> Tokenizer:
@@ -42,28 +39,18 @@ def train(
     pattern: str = "cl100k",
     special_tokens: Sequence[str] = SPECIAL_TOKENS,
     min_frequency: int = 2,
+    tie_break: str = "huggingface",
 ) -> Tokenizer:
     """Learn a vocabulary of at most `vocab_size` tokens (fewer where the texts hold no more pairs).
 
     The ids: `special_tokens` in their order, the 256 bytes, then the merges. A pair that occurs fewer than
-    `min_frequency` times is not merged. The result depends on the texts alone, not on their order or on the number of
-    threads: the trainer counts pre-tokens first, and breaks ties between equally frequent pairs by their ids.
-
-    Raises ValueError for a vocabulary without room for bytes and special tokens, repeated special tokens, or texts of
-    more than 2^31 - 1 bytes, beyond which `tokenizers` could lose frequent pairs without a word.
+    `min_frequency` times is not merged. The result depends on the counts of pre-tokens alone (`tally.count_texts`), not
+    on the order of the texts. Raises as `train_on_counts`.
     """
-    _check_room(vocab_size, special_tokens)
-    tokenizer = untrained(pattern)
-    trainer = BpeTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=[AddedToken(token, special=True, normalized=False) for token in special_tokens],
-        initial_alphabet=sorted(ByteLevel.alphabet()),
-        show_progress=False,
+    counted = count_texts(texts, pattern)
+    return train_on_counts(
+        counted.pretokens, counted.counts, vocab_size, pattern, special_tokens, min_frequency, tie_break
     )
-    tokenizer.train_from_iterator(_counted(texts), trainer=trainer)
-    tokenizer.encode_special_tokens = True
-    return tokenizer
 
 
 def train_on_counts(
@@ -75,7 +62,7 @@ def train_on_counts(
     min_frequency: int = 2,
     tie_break: str = "huggingface",
 ) -> Tokenizer:
-    """Learn a vocabulary from counted pre-tokens: what `train` learns from their texts, without its limit.
+    """Learn a vocabulary from counted pre-tokens.
 
     `pretokens`: binary [n], as `pattern` splits the corpus; `counts`: int64 [n]. Ids as in `train`; `tie_break` as in
     `merges.train_merges`, which also says what it raises. Raises ValueError as well for a vocabulary without room for
@@ -106,15 +93,17 @@ def _check_room(vocab_size: int, special_tokens: Sequence[str]) -> None:
         )
 
 
-def _counted(texts: Iterable[str]) -> Iterator[str]:
-    """The texts in pieces of bounded size, for as long as no pair's count can overflow."""
-    total = 0
-    for text in texts:
-        for piece in pieces(text):
-            total += len(piece.encode())
-            if total > MOST_BYTES:
-                raise ValueError("the texts to train on hold more than 2^31 - 1 bytes; take a sample of them")
-            yield piece
+def padded(tokenizer: Tokenizer, multiple: int) -> Tokenizer:
+    """The tokenizer, with reserved special tokens at its end so that the size of its vocabulary is divisible.
+
+    Matrices whose sides are multiples of 64 or 128 multiply faster. The tokens are named on from those there are.
+    """
+    missing = -tokenizer.get_vocab_size(with_added_tokens=True) % multiple
+    names = (name for name in reserved(count()) if tokenizer.token_to_id(name) is None)
+    fillers = [AddedToken(name, special=True, normalized=False) for name in islice(names, missing)]
+    tokenizer.add_special_tokens(fillers)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def save(tokenizer: Tokenizer, directory: Path | str, model_max_length: int | None = None) -> None:
@@ -134,11 +123,12 @@ def save(tokenizer: Tokenizer, directory: Path | str, model_max_length: int | No
     config |= {role: token for role, token in roles.items() if tokenizer.token_to_id(token) is not None}
     if model_max_length is not None:
         config["model_max_length"] = model_max_length
-    _replace(directory / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
-    _replace(directory / "tokenizer.json", tokenizer.to_str(pretty=True) + "\n")
+    replace_file(directory / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
+    replace_file(directory / "tokenizer.json", tokenizer.to_str(pretty=True) + "\n")
 
 
-def _replace(file: Path, content: str) -> None:
+def replace_file(file: Path, content: str) -> None:
+    """Write a file whole or not at all, in UTF-8, line ends as they are."""
     part = file.with_name(file.name + ".part")
     part.write_text(content, encoding="utf-8", newline="\n")
     part.replace(file)

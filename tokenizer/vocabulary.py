@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,18 @@ BEGIN_OF_TEXT = "<|bos|>"
 PADDING = "<|padding|>"
 SPECIAL_TOKENS = (END_OF_TEXT, BEGIN_OF_TEXT, PADDING)
 """End of a document, beginning of a document, padding: the first ids, in this order."""
+
+FILL_IN_THE_MIDDLE = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
+"""What the pieces of a document with its middle last begin with, where `special_tokens` asks for them (the spelling of
+Qwen2.5-Coder)."""
+
+CONTINUES = "‿"
+"""What a WordPiece token begins with that is not the first of its pre-token."""
+
+
+def reserved(numbers: Iterable[int]) -> Iterator[str]:
+    """Special tokens for later use, by their numbers."""
+    return (f"<|reserved_{number}|>" for number in numbers)
 
 
 def tokenizer_file(path: Path | str) -> Path:
@@ -46,6 +59,13 @@ def special_ids(path: Path | str) -> dict[str, int]:
     return {token["content"]: token["id"] for token in read_tokenizer(path)["added_tokens"] if token["special"]}
 
 
+def is_byte_level(content: dict[str, Any]) -> bool:
+    """Whether a tokenizer.json's content is a BPE over bytes: all texts are words of the 256 byte letters to it."""
+    outer = content.get("pre_tokenizer") or {}
+    steps = outer.get("pretokenizers") or [outer]
+    return content["model"].get("type") == "BPE" and steps[-1].get("type") == "ByteLevel"
+
+
 def byte_alphabet() -> dict[str, int]:
     """The byte that each of the 256 characters of a byte-level vocabulary stands for.
 
@@ -61,20 +81,18 @@ def tokens(path: Path | str) -> list[bytes | None]:
     """The bytes of every token by id, special tokens and unused ids None.
 
     Read through the byte alphabet: many tokens are not UTF-8 on their own, and decoding them to str would change their
-    bytes. Raises ValueError when the vocabulary is not that of a byte-level BPE.
+    bytes. Raises ValueError when the vocabulary is not byte-level, of BPE or of `models`.
     """
     content = read_tokenizer(path)
-    model, added = content["model"], content["added_tokens"]
-    if model.get("type") != "BPE":
-        raise ValueError(f"{path} holds a {model.get('type')} model, not a byte-level BPE")
+    ids, added = _spellings(content, path), content["added_tokens"]
     alphabet = byte_alphabet()
-    table: list[bytes | None] = [None] * (max([*model["vocab"].values(), *(token["id"] for token in added)]) + 1)
+    table: list[bytes | None] = [None] * (max([*ids.values(), *(token["id"] for token in added)]) + 1)
     ids_added = {token["id"] for token in added}
-    for token, index in model["vocab"].items():
+    for token, index in ids.items():
         if index in ids_added:
             continue
         try:
-            table[index] = bytes([alphabet[letter] for letter in token])
+            table[index] = bytes([alphabet[letter] for letter in token.removeprefix(CONTINUES)])
         except KeyError as error:
             raise ValueError(
                 f"token {index} of {path} holds {error}, which is no letter of the byte alphabet"
@@ -82,6 +100,16 @@ def tokens(path: Path | str) -> list[bytes | None]:
     for token in added:
         table[token["id"]] = None if token["special"] else token["content"].encode()
     return table
+
+
+def _spellings(content: dict[str, Any], path: Path | str) -> dict[str, int]:
+    """The ids of a model's tokens by spelling; raises ValueError for a kind of model that is never byte-level."""
+    model = content["model"]
+    if model.get("type") in ("BPE", "WordPiece"):
+        return model["vocab"]
+    if model.get("type") == "Unigram":
+        return {token: number for number, (token, _) in enumerate(model["vocab"])}
+    raise ValueError(f"{path} holds a {model.get('type')} model, not a byte-level BPE, WordPiece or Unigram")
 
 
 def token_bytes(path: Path | str) -> npt.NDArray[np.int32]:

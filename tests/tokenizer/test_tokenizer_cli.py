@@ -2,15 +2,20 @@ import gzip
 import json
 import subprocess
 import sys
+from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from tokenizer.cli import app
-from tokenizer.report import report, write_report
+from tokenizer.patterns import PATTERNS
+from tokenizer.split_kernel import split
 from tokenizer.texts import read_texts
+from tokenizer.train import save, train_on_counts
+from tokenizer.vocabulary import sha256
 
 run = CliRunner().invoke
 
@@ -38,40 +43,14 @@ def test_from_texts_to_ids_and_back(files, tmp_path):
     assert json.loads(run(app, ["decode", output, "--json"], input=encoded.output).output) == text
 
 
-def test_report(texts, files, tmp_path):
-    output = str(tmp_path / "out")
-    run(app, ["train", files[1], "--vocab-size", "400", "--output", output])
-    content = json.loads(run(app, ["report", output, *files, "--json"]).output)
-    lines, rows = content["groups"][files[1]], content["groups"][files[2]]
-    assert lines == rows
-    assert lines["texts"] == len(texts)
-    assert lines["bytes"] == sum(len(text.encode()) for text in texts)
-    assert lines["words"] == sum(len(text.split()) for text in texts)
-    assert lines["bytes_per_token"] == round(lines["bytes"] / lines["tokens"], 4)
-    assert content["total"]["not_round_tripped"] == 0
-    assert 0 < content["unused_share"] < 1
-    sizes = [token["bytes"] for token in content["longest_tokens"]]
-    assert sizes == sorted(sizes, reverse=True)
-    text = run(app, ["report", output, files[0]])
-    assert text.exit_code == 0
-    assert f"{content['vocabulary_size']:,} tokens" in text.output
-
-
-def test_report_of_nothing(files, tmp_path):
-    output = tmp_path / "out"
-    run(app, ["train", files[0], "--vocab-size", "300", "--output", str(output)])
-    content = report(output, {"empty": []})
-    assert content["total"]["bytes_per_token"] is None
-    assert content["unused_share"] == 1
-    assert json.loads(write_report(content, output).read_text()) == content
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
         (["train", "absent.txt", "--output", "OUT"], 2, "absent.txt"),
         (["train", "FILE", "--output", "OUT", "--vocab-size", "10"], 2, "259"),
         (["train", "FILE", "--output", "OUT", "--pattern", "gpt5"], 2, "gpt2"),
+        (["train", "FILE", "--output", "OUT", "--special", "<|bos|>"], 2, "there already"),
+        (["train", "FILE", "--output", "OUT", "--vocab-size", "300", "--reserved", "50"], 2, "309"),
         (["train", "FILE", "--output", "OUT", "--column", "body"], 1, "no column 'body'"),
         (["encode", "OUT", "text"], 2, "no tokenizer"),
         (["decode", "absent", "1"], 2, "absent"),
@@ -125,3 +104,62 @@ def test_ids_that_are_no_numbers_and_files_without_text(files, tmp_path):
     result = run(app, ["train", str(tmp_path / "empty.txt"), "--output", str(tmp_path / "none")])
     assert (result.exit_code, "no text" in result.output) == (2, True)
     assert not (tmp_path / "none").exists()
+
+
+def test_large_plain_files_are_cut_where_no_pretoken_is(tmp_path, monkeypatch):
+    text = "It is a truth,\n\n  universally\n acknowledged: don't!\r\n\r\n1234567 名前、はまだ\n无い。\n" * 60
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    whole = {pattern: split(text, pattern) for pattern in PATTERNS}
+    for size in (1, 7, 100, 1000):
+        monkeypatch.setattr("tokenizer.texts.PLAIN_CHUNK", size)
+        parts = list(read_texts(tmp_path / "a.txt"))
+        assert "".join(parts) == text
+        assert len(parts) > 3
+        for pattern in PATTERNS:
+            assert [pretoken for part in parts for pretoken in split(part, pattern)] == whole[pattern]
+    monkeypatch.setattr("tokenizer.texts.LONGEST", 50)
+    (tmp_path / "b.txt").write_bytes(b"\xc3" + b"x" * 4000)
+    assert max(map(len, read_texts(tmp_path / "b.txt"))) < 1100
+
+
+@pytest.mark.parametrize("options", [[], ["--tie-break", "greater_bytes"], ["--min-count", "13"]])
+def test_training_counts_all_files(files, texts, tmp_path, options):
+    output = str(tmp_path / "out")
+    result = run(app, ["train", *files, "--vocab-size", "400", "--output", output, "--json", *options])
+    facts = json.loads(result.output)
+    least = 13 if "--min-count" in options else 0
+    counts = Counter(part for text in ["\n".join(texts), *texts, *texts] for part in split(text, "cl100k"))
+    kept = {part.encode(): count for part, count in counts.items() if count >= least}
+    total = sum(len(part.encode()) * count for part, count in counts.items())
+    assert (facts["pretokens"], facts["pretokens_kept"], facts["min_count"]) == (len(counts), len(kept), least)
+    assert facts["bytes"] == total
+    assert facts["share_left_out"] == 1 - sum(len(part) * count for part, count in kept.items()) / total
+    tie_break = "greater_bytes" if "greater_bytes" in options else "huggingface"
+    words, weights = pa.array(list(kept), pa.binary()), np.array(list(kept.values()), np.int64)
+    save(train_on_counts(words, weights, 400, tie_break=tie_break), tmp_path / "reference")
+    assert sha256(tmp_path / "out") == sha256(tmp_path / "reference") == facts["sha256"]
+    if least:
+        shown = run(app, ["train", *files, "--vocab-size", "400", "--output", output, *options]).output
+        assert f"fewer than 13 times, {facts['share_left_out']:.2%} of the text" in shown
+
+
+def test_nothing_frequent_enough(files, tmp_path):
+    for options, says in ((["--min-count", "10000"], "10000 times"), (["--tie-break", "coin"], "greater_bytes")):
+        result = run(app, ["train", *files, "--output", str(tmp_path / "out"), *options])
+        assert (result.exit_code, says in result.output) == (2, True)
+
+
+def test_special_tokens_of_ones_own_and_padding(files, tmp_path):
+    output = str(tmp_path / "out")
+    wanted = ["--special", "<|user|>", "--special", "<|fim_prefix|>", "--reserved", "2", "--pad-to-multiple-of", "64"]
+    result = run(app, ["train", files[1], "--vocab-size", "400", "--output", output, *wanted, "--json"])
+    assert json.loads(result.output)["vocabulary_size"] == 448
+    content = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
+    added = [token["content"] for token in content["added_tokens"]]
+    own = ["<|user|>", "<|fim_prefix|>"]
+    assert added[3:8] == [*own, "<|reserved_0|>", "<|reserved_1|>", "<|reserved_2|>"]
+    assert len(added) == 3 + len(own) + 2 + 48
+    text = "<|user|> <|reserved_40|>"
+    ids = json.loads(run(app, ["encode", output, text, "--json"]).output)
+    assert min(ids) >= 7
+    assert max(ids) < 400
