@@ -1,7 +1,9 @@
 """Pack: the corpus as tokens, shuffled by a seeded hash, in shards of fixed-length rows.
 
-1. `tokens/`: every document encoded, with its split and bucket, in chunks that are committed one by one.
-2. Documents are spread over shards by their hash, sorted by it within a shard, and packed. How many shards a bucket
+1. Each document's bucket, by an expression over what is known of it: see pipelines/traits.py.
+2. `tokens/`: every document encoded, with its split and bucket, in chunks that are committed one by one. Documents that
+   are to have their middle last are encoded so.
+3. Documents are spread over shards by their hash, sorted by it within a shard, and packed. How many shards a bucket
    has follows from its tokens alone, so shards are the same bytes at any parallelism.
 
 `tokens/` is removed when the shards are committed.
@@ -14,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,17 +25,20 @@ import xxhash
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipelines import corpus
-from pipelines.config import Config
+from pipelines import texts, traits
+from pipelines.errors import ConfigError
 from pipelines.sink import Transform
+from shards import fill_in_the_middle
+from shards.fill_in_the_middle import Ids, Units
 from shards.fingerprint import fingerprints, shard_fingerprint
 from shards.format import Header, SetHeader
 from shards.manifest import FileEntry
 from shards.packing_report import PackingReport, read_layout, report
 from shards.write import write_shard
-from tokenizer import encode
+from tokenizer import encode, vocabulary
 
-VERSION = 2
+VERSION = 3
+MAX_BUCKETS: Final = 1_000  # each is at least a file in every split, and a weight to choose when training
 
 TOKENS = pa.schema(
     [
@@ -43,8 +48,11 @@ TOKENS = pa.schema(
         ("source", pa.string()),
         ("bucket", pa.string()),
         ("count", pa.int64()),
-        ("fingerprint", pa.int64()),  # of the tokens that are to be in the shards
+        ("kept", pa.int64()),  # of them, those that are to be in the shards
+        ("fingerprint", pa.int64()),  # of the kept tokens
         ("tokens", pa.binary()),  # little-endian, as wide as the shards' own; with begin and end tokens
+        ("pieces", pa.list_(pa.int64())),  # of a document with its middle last: see shards/fill_in_the_middle.py
+        ("suffix_first", pa.bool_()),
     ]
 )
 
@@ -57,51 +65,115 @@ class Packed(NamedTuple):
     fingerprint: int
 
 
-def documents(spark: SparkSession, output: Path, files: list[str], config: Config) -> DataFrame:
-    """Some files of the corpus, each document with its bucket."""
-    bucket = F.coalesce(F.expr(config.pack.bucket).cast("string"), F.lit("none"))
-    return corpus.read(spark, output, files).withColumn("bucket", bucket)
+def write_buckets(spark: SparkSession, output: Path, expression: str, folder: Path) -> None:
+    """The bucket of every document of the corpus, by a Spark SQL expression, into `folder` for `traits.lookup`.
+
+    Documents without a value are in the bucket `none`. Raises ConfigError for an expression with too many values.
+    """
+    found = F.nullif(F.col("bucket").cast("string"), F.lit(""))
+    frame = traits.traits(spark, output, {"bucket": expression})
+    traits.write(frame.withColumn("bucket", F.coalesce(found, F.lit("none"))), folder)
+    names = spark.read.parquet(str(folder)).select("bucket").distinct().limit(MAX_BUCKETS + 1).collect()
+    if len(names) > MAX_BUCKETS:
+        some = ", ".join(sorted(repr(row["bucket"][:40]) for row in names)[:3])
+        raise ConfigError(
+            f"pack.bucket: too many buckets: {expression!r} has more than {MAX_BUCKETS:,} values, such as {some}"
+        )
 
 
-def encoder(tokenizer: str, header: dict[str, Any]) -> Transform:
-    """The transform of the sink: a batch of documents (doc_id, cluster, split, bucket, text) to `tokens`."""
-    encoding, shared = encode.load(Path(tokenizer)), SetHeader(**header)
-    begin = np.array([shared.bos_id] if shared.adds_bos else [], shared.dtype)
-    end = np.array([shared.eos_id] if shared.adds_eos else [], shared.dtype)
+def encoder(
+    tasks: list[list[texts.RowGroup]],
+    tokenizer: str,
+    header: dict[str, Any],
+    buckets: str,
+    middle_last: list[str],
+    seed: int,
+) -> Transform:
+    """The transform of the sink: the corpus' texts of a task to `tokens`.
 
-    def encode_batch(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
-        values, offsets = encoding.encode_batch(batch["text"])
-        encoded = [np.concatenate([begin, values[a:b], end]) for a, b in pairwise(offsets)]
-        ids = [bytes.fromhex(doc_id) for doc_id in batch["doc_id"].to_pylist()]
-        columns = [
-            pa.array(ids, pa.binary()),
-            pa.array([bytes.fromhex(cluster) for cluster in batch["cluster"].to_pylist()], pa.binary()),
-            batch["split"],
-            batch["source"],
-            batch["bucket"],
-            pa.array([len(tokens) for tokens in encoded], pa.int64()),
-            pa.array(_fingerprints(ids, encoded, shared)),
-            pa.array([tokens.tobytes() for tokens in encoded], pa.binary()),
+    `buckets`: what `write_buckets` wrote. `middle_last`: sources, of which the header's share has its middle last.
+    """
+    bucket_of = traits.lookup(buckets)
+    encoding = DocumentEncoder(tokenizer, SetHeader(**header), seed)
+
+    def write(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
+        for number in batch["id"].to_pylist():
+            for file, group in tasks[number]:
+                split, source = (folder.partition("=")[2] for folder in Path(file).parts[-3:-1])
+                for documents in texts.batches(file, group, ["doc_id", "cluster", "text"]):
+                    columns = {
+                        **encoding.columns(documents, source in middle_last),
+                        "split": pa.repeat(split, len(documents)),
+                        "source": pa.repeat(source, len(documents)),
+                        "bucket": bucket_of(file, documents["doc_id"])["bucket"].combine_chunks(),
+                    }
+                    yield {"tokens": pa.RecordBatch.from_pydict(columns, schema=TOKENS)}
+                    del documents  # it holds its whole row group: the next one is read without it
+
+    return write
+
+
+class DocumentEncoder:
+    """Documents to tokens as a shard set's header wants them."""
+
+    def __init__(self, tokenizer: str, header: SetHeader, seed: int) -> None:
+        self.encoding = encode.load(Path(tokenizer))
+        self.header, self.seed = header, seed
+        self.begin = np.array([header.bos_id] if header.adds_bos else [], header.dtype)
+        self.end = np.array([header.eos_id] if header.adds_eos else [], header.dtype)
+        policy = header.fill_in_the_middle
+        self.byte_lengths = None if policy is None else vocabulary.token_bytes(tokenizer).astype(np.int64)
+
+    def columns(self, documents: pa.RecordBatch, middle_last: bool) -> dict[str, pa.Array]:
+        """The columns of TOKENS that documents (doc_id, cluster, text) and the tokenizer decide."""
+        ids, clusters = ([bytes.fromhex(x) for x in documents[name].to_pylist()] for name in ("doc_id", "cluster"))
+        plain = self._encode(documents["text"])
+        units = self._units(ids, documents["text"], plain) if middle_last else [None] * len(ids)
+        tokens = [
+            np.concatenate([self.begin, body, self.end]) if unit is None else unit.tokens
+            for body, unit in zip(plain, units)
         ]
-        yield {"tokens": pa.RecordBatch.from_arrays(columns, schema=TOKENS)}
+        counts = np.array([len(each) for each in tokens], np.int64)
+        kept = np.array([self._kept(len(each), unit) for each, unit in zip(tokens, units)], np.int64)
+        flat = np.concatenate([np.empty(0, self.header.dtype), *tokens])
+        found = fingerprints(np.frombuffer(b"".join(ids), "V16"), np.cumsum(counts) - counts, kept, flat)
+        return {
+            "document": pa.array(ids, pa.binary()),
+            "cluster": pa.array(clusters, pa.binary()),
+            "count": pa.array(counts),
+            "kept": pa.array(kept),
+            "fingerprint": pa.array(found),
+            "tokens": pa.array([each.tobytes() for each in tokens], pa.binary()),
+            "pieces": pa.array([unit.pieces if unit else [] for unit in units], pa.list_(pa.int64())),
+            "suffix_first": pa.array([bool(unit and unit.suffix_first) for unit in units]),
+        }
 
-    return encode_batch
+    def _encode(self, batch: list[str] | pa.Array) -> list[Ids]:
+        values, offsets = self.encoding.encode_batch(batch)
+        return [values[a:b] for a, b in pairwise(offsets)]
 
+    def _units(self, ids: list[bytes], documents: pa.Array, plain: list[Ids]) -> list[Units | None]:
+        """The documents that a hash chooses as units; None for one that stays as it is, as an empty one does."""
+        assert self.byte_lengths is not None
+        return [
+            fill_in_the_middle.units(id_, text.as_py(), body, self.byte_lengths, self._encode, self.header, self.seed)
+            if len(body) and fill_in_the_middle.draw(id_, self.header, self.seed) is not None
+            else None
+            for id_, text, body in zip(ids, documents, plain)
+        ]
 
-def _fingerprints(ids: list[bytes], encoded: list[np.ndarray], shared: SetHeader) -> np.ndarray:
-    """Of each document of a batch, the fingerprint of what is to be in the shards, int64 [n]."""
-    lengths = np.array([len(tokens) for tokens in encoded], np.int64)
-    flat = np.concatenate([np.empty(0, shared.dtype), *encoded])
-    kept = np.minimum(lengths, shared.width) if shared.truncates else lengths
-    return fingerprints(np.frombuffer(b"".join(ids), "V16"), np.cumsum(lengths) - lengths, kept, flat)
+    def _kept(self, count: int, unit: Units | None) -> int:
+        """How many of a document's tokens are to be in the shards."""
+        return min(count, self.header.width) if self.header.truncates and unit is None else count
 
 
 def plan(tokens: DataFrame, header: SetHeader, shard_bytes: int) -> dict[tuple[str, str], int]:
     """How many shards each (split, bucket) gets: as many as its rows fill at `shard_bytes` each, at least one."""
-    places = F.lit(header.width) if header.packing == "one_per_row" else F.col("count")
+    rows = F.greatest(F.lit(1), F.size("pieces") / 3)
+    places = header.width * rows if header.packing == "one_per_row" else F.col("count")
     sums = tokens.groupBy("split", "bucket").agg(F.sum(places).alias("tokens")).collect()
     size = header.dtype.itemsize
-    return {(row["split"], row["bucket"]): max(1, -(-row["tokens"] * size // shard_bytes)) for row in sums}
+    return {(row["split"], row["bucket"]): max(1, -(-int(row["tokens"]) * size // shard_bytes)) for row in sums}
 
 
 def write(
@@ -120,7 +192,7 @@ def write(
         .withColumn("shard", F.floor(F.col("key") * F.col("shards") / F.lit(float(2**53))).cast("long"))
         .repartition(max(1, sum(shards.values())), "split", "bucket", "shard")
         .sortWithinPartitions("split", "bucket", "shard", "key", "document")
-        .select("split", "bucket", "shard", "document", "cluster", "tokens")
+        .select("split", "bucket", "shard", "document", "cluster", "tokens", "pieces", "suffix_first")
     )
     folder.mkdir(parents=True, exist_ok=True)
     columns = "entry string, report string, fingerprint long"
@@ -175,9 +247,8 @@ def _documents(table: pa.Table, header: Header) -> pa.Table:
     data = np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].view(header.dtype)
     lists = pa.LargeListArray.from_arrays(pa.array((offsets - offsets[0]) // header.dtype.itemsize), pa.array(data))
     fixed = pa.binary(16)
-    return pa.table(
-        {"document": table["document"].cast(fixed), "cluster": table["cluster"].cast(fixed), "tokens": lists}
-    )
+    ids = {name: table[name].cast(fixed) for name in ("document", "cluster")}
+    return pa.table({**ids, "tokens": lists, "pieces": table["pieces"], "suffix_first": table["suffix_first"]})
 
 
 def file_name(bucket: str) -> str:

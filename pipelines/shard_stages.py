@@ -1,53 +1,30 @@
-"""The stages from corpus to shards: the tokenizer, and the tokens packed into rows."""
+"""The stage `pack`: the corpus as tokens, packed into the rows of shards."""
 
 from __future__ import annotations
 
+import shutil
 from functools import reduce
 from importlib.metadata import version
-from itertools import groupby
 from operator import xor
 from typing import Any
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from pipelines import datasets, pack, sink, vocabulary
+from pipelines import datasets, pack, texts
 from pipelines.config import Config
-from pipelines.errors import GristmillError
+from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Stage, digest
+from pipelines.pack_config import SENTINELS
 from pipelines.run import Run, Step
-from shards.format import SetHeader
+from pipelines.tokenizer_stage import tokenizer
+from shards.format import FillInTheMiddle, SetHeader
 from shards.manifest import write_manifest
 from shards.packing_report import PackingReport, add_up
-from tokenizer import report, train
 from tokenizer.encode import load
-from tokenizer.vocabulary import BEGIN_OF_TEXT, END_OF_TEXT, PADDING, sha256
+from tokenizer.vocabulary import BEGIN_OF_TEXT, END_OF_TEXT, PADDING, read_tokenizer, sha256, token_bytes
 
 SPLITS = ("train", "validation", "test")
-
-
-def tokenizer(run: Run) -> None:
-    """A sample of corpus/split=train to tokenizer/."""
-    settings = run.config.tokenizer
-    config = [settings.model_dump(), run.config.seed]
-    stage = run.stage("tokenizer", config=config, code=[vocabulary.VERSION, version("tokenizers")])
-    if stage.is_fresh():
-        return
-    if not datasets.files(run.output, "corpus/split=train"):
-        raise GristmillError("tokenizer: the training split is empty; lower split.validation and split.test")
-    for key in stage.begin():
-        sample = vocabulary.sample(run.spark, run.output, run.config)
-        sources, texts = sample["source"].to_pylist(), sample["text"].to_pylist()
-        trained = train.train(texts, settings.vocab_size, settings.pattern)
-        staging = stage.staging()
-        train.save(trained, staging / "tokenizer")
-        by_source = groupby(sorted(range(len(texts)), key=sources.__getitem__), key=sources.__getitem__)
-        facts = report.report(staging / "tokenizer", {source: [texts[i] for i in rows] for source, rows in by_source})
-        report.write_report(facts, staging / "tokenizer")
-        stage.commit(key, staging, {"entries": facts["vocabulary_size"], **facts["total"], "groups": facts["groups"]})
-    (facts,) = stage.chunk_facts()
-    run.say(f"tokenizer: {facts['entries']:,} entries, trained on {facts['texts']:,} documents")
-    stage.finish(facts)
 
 
 def packed(run: Run) -> None:
@@ -63,8 +40,7 @@ def packed(run: Run) -> None:
     }
     missing = stage.begin([*chunks, stage.fingerprint])
     if stage.fingerprint in missing:
-        for key in missing[:-1]:
-            encode(run, stage, key, chunks[key], header)
+        encode(run, stage, {key: chunks[key] for key in missing[:-1]}, header)
         write_shards(run, stage, header)
     stage.drop(list(chunks))
     (facts,) = stage.chunk_facts()
@@ -72,24 +48,34 @@ def packed(run: Run) -> None:
     stage.finish(facts)
 
 
-def encode(run: Run, stage: Stage, key: str, files: list[str], header: SetHeader) -> None:
-    """Some files of corpus/ to tokens/."""
-    staging = stage.staging()
-    frame = pack.documents(run.spark, run.output, files, run.config)
-    arguments = {"tokenizer": str(run.output / "tokenizer"), "header": header.model_dump()}
-    rows = sink.write(frame, staging, key[:16], "pipelines.pack:encoder", arguments)
-    stage.commit(key, staging, {"rows": rows})
-    run.say(f"pack: {rows.get('tokens', 0):,} documents encoded")
+def encode(run: Run, stage: Stage, chunks: dict[str, list[str]], header: SetHeader) -> None:
+    """Files of corpus/ to tokens/, chunk by chunk."""
+    if not chunks:
+        return
+    settings, buckets = run.config.pack.fill_in_the_middle, stage.staging()
+    pack.write_buckets(run.spark, run.output, run.config.pack.bucket, buckets)
+    arguments = {
+        "tokenizer": str(run.output / "tokenizer"),
+        "header": header.model_dump(),
+        "buckets": str(buckets),
+        "middle_last": [] if settings is None else settings.sources_of(run.config.sources),
+        "seed": run.config.seed,
+    }
+    for key, files in chunks.items():
+        staging = stage.staging()
+        rows = texts.write(run.spark, files, staging, key[:16], "pipelines.pack:encoder", arguments)
+        stage.commit(key, staging, {"rows": rows})
+        run.say(f"pack: {rows.get('tokens', 0):,} documents encoded")
+    shutil.rmtree(buckets)
 
 
 def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
     """tokens/ to shards/, with facts: tokens by source and split."""
     tokens = run.spark.read.parquet(*datasets.files(run.output, "tokens"))
-    kept = F.least("count", F.lit(header.width)) if header.truncates else F.col("count")
     sums = [
         F.count("*").alias("documents"),
-        F.sum(kept).alias("tokens"),
-        F.sum(F.col("count") - kept).alias("dropped"),
+        F.sum("kept").alias("tokens"),
+        F.sum(F.col("count") - F.col("kept")).alias("dropped"),
         F.bit_xor("fingerprint").alias("fingerprint"),
     ]
     expected = tokens.groupBy("split", "source").agg(*sums).orderBy("source", "split").collect()
@@ -143,14 +129,41 @@ def shard_header(run: Run) -> SetHeader:
         adds_bos=True,
         adds_eos=True,
         packing=run.config.pack.policy,
+        fill_in_the_middle=_fill_in_the_middle(run, encoder.special_ids),
         config_hash=config_hash(run.config),
     )
+
+
+def _fill_in_the_middle(run: Run, special_ids: dict[str, int]) -> FillInTheMiddle | None:
+    """What the config asks for, with its sentinels. Raises ConfigError for a tokenizer that cannot do it."""
+    settings = run.config.pack.fill_in_the_middle
+    if settings is None:
+        return None
+    for token in SENTINELS:
+        if token not in special_ids:
+            raise ConfigError(f"pack.fill_in_the_middle: the tokenizer has no special token {token!r}")
+    if read_tokenizer(run.output / "tokenizer").get("normalizer") is not None:
+        raise ConfigError(
+            "pack.fill_in_the_middle: the tokenizer normalizes texts, so they cannot be cut at its tokens"
+        )
+    try:
+        token_bytes(run.output / "tokenizer")
+    except ValueError as error:
+        raise ConfigError(f"pack.fill_in_the_middle: {error}") from error
+    prefix, middle, suffix = SENTINELS
+    return FillInTheMiddle(rate=settings.rate, spm_rate=settings.spm_rate, prefix=prefix, middle=middle, suffix=suffix)
 
 
 def config_hash(config: Config) -> str:
     """Digest of all of the config that decides what is in the shards: no path, no setting of a machine."""
     benchmarks = {"contamination": {"benchmarks"}}  # files of the user's machine
-    left_out: dict[str, Any] = {"output": True, "spark": True, "chunk_bytes": True, "repeats": benchmarks}
+    left_out: dict[str, Any] = {
+        "output": True,
+        "spark": True,
+        "chunk_bytes": True,
+        "removals": True,
+        "repeats": benchmarks,
+    }
     page = config.model_dump(exclude=left_out, mode="json")
     page.pop("pretrain", None)
     page["dedup"] |= {"indexes": list(config.dedup.indexes), "in_memory_documents": 0, "in_memory_pairs": 0}

@@ -15,7 +15,7 @@ from pyarrow import ipc
 
 from shards.format import id_pairs
 from shards.order import mix
-from shards.read import batch_pieces
+from shards.pieces import piece_batches
 
 Int64 = npt.NDArray[np.int64]
 
@@ -37,11 +37,8 @@ def shard_fingerprint(path: Path) -> int:
     with pa.memory_map(str(path)) as source:
         reader = ipc.open_file(source)
         width = reader.schema.field("tokens").type.list_size
-        for i in range(reader.num_record_batches):
-            batch = reader.get_batch(i)
-            begins, pieces = batch_pieces(batch)
+        for batch, row, pieces in piece_batches(reader):
             offset, start, length = (pieces[name].astype(np.int64) for name in ("offset", "start", "length"))
-            row = np.repeat(np.arange(batch.num_rows), np.diff(begins))
             tokens = batch.column("tokens").flatten().to_numpy()
             hashes = _fold(id_pairs(pieces["document"]), offset, row * width + start, length, tokens)
             found ^= np.bitwise_xor.reduce(hashes.view(np.int64))

@@ -6,7 +6,8 @@ A shard is an Arrow IPC file, uncompressed, that anyone opens with pyarrow alone
     pieces  list<struct<document: binary(16), cluster: binary(16), kind: uint8, offset: uint32, start: uint32,
             length: uint32>>: which document each stretch of the row came from, sorted by start
 
-The schema metadata holds one key per field of `Header`, each under `PREFIX`, each value JSON.
+The schema metadata holds one key per field of `Header`, each under `PREFIX`, each value JSON; there is no key
+`fill_in_the_middle` where no document was made so.
 """
 
 import json
@@ -22,7 +23,8 @@ PREFIX: Final = "gristmill."
 ID_BYTES: Final = 16
 UINT16_VOCABULARY: Final = 1 << 16  # the largest vocabulary whose ids fit into uint16
 
-# Kinds of pieces. A document that lies in a row undivided is WHOLE; cut documents are PIECEs.
+# Kinds of pieces. A document that lies in a row undivided is WHOLE; cut documents are PIECEs. A document whose middle
+# comes last is in pieces of its own kind, three a unit: see shards/fill_in_the_middle.py.
 WHOLE: Final = 0
 PIECE: Final = 1
 FILL_IN_THE_MIDDLE: Final = 2
@@ -67,6 +69,19 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
+class FillInTheMiddle(Model):
+    """Which documents have their middle last: the share of those asked for, and of these the share in SPM order.
+
+    `prefix`, `middle` and `suffix` name the special tokens that the three pieces of a unit begin with.
+    """
+
+    rate: Annotated[float, Field(ge=0, le=1)]
+    spm_rate: Annotated[float, Field(ge=0, le=1)]
+    prefix: str
+    middle: str
+    suffix: str
+
+
 class SetHeader(Model):
     """What all files of a shard set have in common.
 
@@ -86,6 +101,7 @@ class SetHeader(Model):
     adds_bos: bool
     adds_eos: bool
     packing: Literal["concatenate", "best_fit", "one_per_row"]
+    fill_in_the_middle: FillInTheMiddle | None = Field(None, exclude_if=lambda value: value is None)
     config_hash: Name
 
     @model_validator(mode="after")
@@ -104,6 +120,20 @@ class SetHeader(Model):
             raise ValueError("padding: must be a token of its own, neither bos nor eos")
         if (self.adds_bos and self.bos is None) or (self.adds_eos and self.eos is None):
             raise ValueError("adds_bos, adds_eos: need the token that they add")
+        return self
+
+    @model_validator(mode="after")
+    def _units_are_possible(self) -> Self:
+        if self.fill_in_the_middle is None:
+            return self
+        if self.packing == "concatenate":
+            raise ValueError("fill_in_the_middle: concatenate would cut its units")
+        asked = (self.fill_in_the_middle.prefix, self.fill_in_the_middle.middle, self.fill_in_the_middle.suffix)
+        for token in asked:
+            if token not in self.special_ids:
+                raise ValueError(f"fill_in_the_middle: {token!r} is not among special_ids")
+        if len({*asked, self.bos, self.eos, self.padding}) < 3 + len({self.bos, self.eos, self.padding}):
+            raise ValueError("fill_in_the_middle: its three tokens must be its own")
         return self
 
     @property
@@ -140,6 +170,12 @@ class SetHeader(Model):
     def padding_id(self) -> int:
         """Id that fills what no document fills."""
         return self.special_ids[self.padding]
+
+    @property
+    def sentinel_ids(self) -> tuple[int, int, int] | None:
+        """Ids that the prefix, the middle and the suffix of a unit begin with, None where there are no units."""
+        policy, ids = self.fill_in_the_middle, self.special_ids
+        return None if policy is None else (ids[policy.prefix], ids[policy.middle], ids[policy.suffix])
 
 
 class Header(SetHeader):

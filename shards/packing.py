@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shards.format import PIECE, WHOLE
+from shards.format import FILL_IN_THE_MIDDLE, PIECE, WHOLE
 
 Int64 = npt.NDArray[np.int64]
 
@@ -86,14 +86,17 @@ def one_per_row(lengths: npt.ArrayLike, width: int) -> Layout:
     )
 
 
-def check(layout: Layout, lengths: npt.ArrayLike, truncates: bool) -> None:
+def check(layout: Layout, lengths: npt.ArrayLike, truncates: bool, has_units: npt.ArrayLike = False) -> None:
     """Prove that the rows of `layout` hold the documents: every token once, each in its place, and nothing else.
 
     `lengths`: int64 [n], tokens per document. `truncates`: of each document, its first `width` tokens are what the rows
-    are to hold. Raises ValueError, which says what is wrong and how often.
+    are to hold. `has_units`: bool, which documents are packed in units of fill-in-the-middle, of which nothing is left
+    out. Raises ValueError, which says what is wrong and how often.
     """
     lengths = np.asarray(lengths, np.int64)
-    wanted = np.minimum(lengths, layout.width) if truncates else lengths
+    has_units = np.broadcast_to(has_units, lengths.shape)
+    wanted = np.where(has_units, lengths, np.minimum(lengths, layout.width)) if truncates else lengths
+    named = np.where(has_units[layout.document], FILL_IN_THE_MIDDLE, kinds(layout.length, lengths[layout.document]))
     held = np.zeros(len(lengths), np.int64)
     np.add.at(held, layout.document, layout.length)
     place = layout.row * layout.width + layout.start
@@ -109,7 +112,7 @@ def check(layout: Layout, lengths: npt.ArrayLike, truncates: bool) -> None:
         "pieces that overlap the one before": place[1:] < (place + layout.length)[:-1],
         "pieces that do not continue their document": offset != expected,
         "documents with tokens lost or doubled": held != wanted,
-        "pieces of the wrong kind": layout.kind != kinds(layout.length, lengths[layout.document]),
+        "pieces of the wrong kind": layout.kind != named,
         "rows without a piece": np.bincount(layout.row[inside], minlength=layout.rows) == 0,
     }
     for what, where in faults.items():

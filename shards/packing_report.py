@@ -12,9 +12,9 @@ import pyarrow as pa
 from pyarrow import ipc
 from pydantic import Field
 
-from shards.format import PIECE, PIECE_DTYPE, Model, id_pairs
+from shards.format import FILL_IN_THE_MIDDLE, PIECE, Model
 from shards.packing import Layout
-from shards.read import batch_pieces
+from shards.pieces import as_layout, read_pieces
 
 Count = Annotated[int, Field(strict=False)]  # keys of a JSON object are strings
 
@@ -29,6 +29,7 @@ class PackingReport(Model):
     cut_documents: int = 0  # in more than one row
     cuts: int = 0  # parts, less one a document
     truncated_documents: int = 0  # whose end is in no row
+    middle_last: int = 0  # documents in units of fill-in-the-middle
     dropped: int = 0  # tokens of documents that are in no row
     context_lost: int = 0  # tokens whose document begins in another row: they are read without what came before
     documents_per_row: dict[Count, int] = Field(default_factory=dict)  # rows by how many documents they hold
@@ -67,6 +68,7 @@ def report(layout: Layout, dropped: int = 0) -> PackingReport:
         cut_documents=int(np.count_nonzero(rows_of_document > 1)),
         cuts=int(np.maximum(rows_of_document - 1, 0).sum()),
         truncated_documents=int(np.count_nonzero((layout.kind == PIECE) & (rows_of_document[document] == 1))),
+        middle_last=len(np.unique(document[layout.kind == FILL_IN_THE_MIDDLE])),
         dropped=dropped,
         context_lost=int(layout.length[home[document] != row].sum()),
         documents_per_row={count: rows for count, rows in enumerate(per_row.tolist()) if rows},
@@ -93,14 +95,4 @@ def read_layout(path: Path) -> Layout:
     with pa.memory_map(str(path)) as source:
         reader = ipc.open_file(source)
         width = reader.schema.field("tokens").type.list_size
-        batches = [batch_pieces(reader.get_batch(i)) for i in range(reader.num_record_batches)]
-    pieces = np.concatenate([np.empty(0, PIECE_DTYPE), *(table for _, table in batches)])
-    in_row = np.concatenate([np.empty(0, np.int64), *(np.diff(begins) for begins, _ in batches)])
-    halves = id_pairs(pieces["document"])
-    by_id = np.lexsort((halves[:, 1], halves[:, 0]))
-    new = np.append(False, (halves[by_id][1:] != halves[by_id][:-1]).any(axis=1))[: len(pieces)]
-    document = np.empty(len(pieces), np.int64)
-    document[by_id] = np.cumsum(new)
-    offset, start, length = (pieces[name].astype(np.int64) for name in ("offset", "start", "length"))
-    row = np.repeat(np.arange(len(in_row)), in_row)
-    return Layout(len(in_row), width, document, offset, row, start, length, pieces["kind"])
+        return as_layout(width, *read_pieces(reader))

@@ -1,80 +1,162 @@
-"""Rows as a person reads them: decoded, with the border of every document visible."""
+"""Rows as a person reads them: decoded, with the border of every document visible, and of every token by option."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Final
 
+import numpy as np
 from rich.text import Text
 from tokenizers import Tokenizer
 
 from shards.format import FILL_IN_THE_MIDDLE, PIECE, WHOLE
-from shards.read import Split
+from shards.pieces import pieces_by_row
+from shards.read import ShardSet, Split, Tokens
+from tokenizer.vocabulary import byte_alphabet
 
 KIND_NAMES: Final = {WHOLE: "whole", PIECE: "piece", FILL_IN_THE_MIDDLE: "fill_in_the_middle"}
 STYLES: Final = ("cyan", "green", "yellow", "magenta")
+PARTS: Final = ("prefix", "middle", "suffix")
+BORDER: Final = "│"
+
+
+@dataclass(frozen=True)
+class ShownToken:
+    """A token: its id, its text, with escapes where it is part of a character, and whether it is a special token."""
+
+    id: int
+    text: str
+    special: bool
 
 
 @dataclass(frozen=True)
 class ShownPiece:
-    """A piece of a row, decoded: ids in hex; `offset` in the document, `start` and `length` in the row, in tokens."""
+    """A piece of a row, decoded: ids in hex; `offset` in the document, `start` and `length` in the row, in tokens.
+
+    `part`: of a piece of fill-in-the-middle, prefix, middle or suffix, as its sentinel says; else None. `tokens`: where
+    they were asked for.
+    """
 
     document: str
     cluster: str
     kind: str
+    part: str | None
     offset: int
     start: int
     length: int
     text: str
+    tokens: list[ShownToken] | None
 
 
 @dataclass(frozen=True)
 class ShownRow:
-    """A decoded row: where it lies, its pieces, and how many of its tokens are padding."""
+    """A decoded row: where it lies, its pieces, and how many of its tokens are padding.
 
+    `others`: how many documents of the row are not shown.
+    """
+
+    split: str
     row: int
     file: str
     row_in_file: int
     pieces: list[ShownPiece]
     padding: int
+    others: int
 
 
-def show_row(tokenizer: Tokenizer, split: Split, row: int) -> ShownRow:
-    """Decode row `row` of a split, special tokens spelled out. Raises IndexError for a row that is not there.
+class Shower:
+    """Decodes rows of a shard set with its tokenizer."""
 
-    A piece may begin or end inside a character; the broken bytes decode to U+FFFD.
-    """
-    file, nth = split.locate(row)
-    tokens = file.row(nth)
-    pieces = []
-    for piece in file.pieces(nth):
+    def __init__(self, tokenizer: Tokenizer, shards: ShardSet, with_tokens: bool = False) -> None:
+        self._tokenizer = tokenizer
+        self._shards = shards
+        self._with_tokens = with_tokens
+        self._special = {number: name for name, number in shards.header.special_ids.items()}
+        self._sentinels = dict(zip(shards.header.sentinel_ids or (), PARTS))
+
+    def row(self, split: Split, row: int, document: str | None = None) -> ShownRow:
+        """Row `row` of a split, special tokens spelled out; of one document alone, where it is named by its id in hex.
+
+        A piece may begin or end inside a character; the broken bytes decode to U+FFFD. Raises IndexError for a row that
+        is not there and ShardError for a damaged file.
+        """
+        file, nth = split.locate(row)
+        tokens, pieces = file.row(nth), file.pieces(nth)
+        every = [self._piece(piece, tokens) for piece in pieces]
+        padding = len(tokens) - sum(piece.length for piece in every)
+        shown = [piece for piece in every if document in (None, piece.document)]
+        others = len({piece.document for piece in every} - {piece.document for piece in shown})
+        return ShownRow(split.name, row, file.entry.name, nth, shown, padding, others)
+
+    def _piece(self, piece: np.void, tokens: Tokens) -> ShownPiece:
         start, length = int(piece["start"]), int(piece["length"])
-        pieces.append(
-            ShownPiece(
-                document=piece["document"].tobytes().hex(),
-                cluster=piece["cluster"].tobytes().hex(),
-                kind=KIND_NAMES.get(int(piece["kind"]), "unknown"),
-                offset=int(piece["offset"]),
-                start=start,
-                length=length,
-                text=tokenizer.decode(tokens[start : start + length].tolist(), skip_special_tokens=False),
-            )
+        ids = tokens[start : start + length].tolist()
+        return ShownPiece(
+            document=piece["document"].tobytes().hex(),
+            cluster=piece["cluster"].tobytes().hex(),
+            kind=KIND_NAMES.get(int(piece["kind"]), "unknown"),
+            part=next((self._sentinels[i] for i in ids if i in self._sentinels), None),
+            offset=int(piece["offset"]),
+            start=start,
+            length=length,
+            text=self._tokenizer.decode(ids, skip_special_tokens=False),
+            tokens=[ShownToken(i, self._spelt(i), i in self._special) for i in ids] if self._with_tokens else None,
         )
-    padding = len(tokens) - sum(piece.length for piece in pieces)
-    return ShownRow(row, file.entry.name, nth, pieces, padding)
+
+    def _spelt(self, number: int) -> str:
+        """One token as text; part of a character of a byte-level vocabulary as its bytes' escapes."""
+        text = self._tokenizer.decode([number], skip_special_tokens=False)
+        letters, alphabet = self._tokenizer.id_to_token(number) or "", byte_alphabet()
+        if "\ufffd" not in text or number in self._special or not all(letter in alphabet for letter in letters):
+            return text
+        return bytes(alphabet[letter] for letter in letters).decode("utf-8", "backslashreplace")
+
+
+def rows_of_document(shards: ShardSet, document: str) -> Iterator[tuple[Split, int]]:
+    """The rows that hold a document, given by its id in hex, in the order of its text. Reads all pieces.
+
+    Raises ValueError for what is no id and ShardError for a damaged file.
+    """
+    if not re.fullmatch("[0-9a-fA-F]{32}", document):
+        raise ValueError(f"{document!r} is no document id: these are 32 hex digits")
+    wanted = np.frombuffer(bytes.fromhex(document), "S16")[0]
+    found = []
+    for name in shards.manifest.splits:
+        split, first = shards.split(name), 0
+        for file in split.files:
+            row, pieces = pieces_by_row(file)
+            here = np.ascontiguousarray(pieces["document"]).view("S16") == wanted
+            places = zip(pieces["offset"][here].tolist(), row[here].tolist())
+            found += [(offset, name, first + nth, split) for offset, nth in places]
+            first += file.entry.rows
+    rows = {(name, row): split for _, name, row, split in sorted(found, key=lambda place: place[:3])}
+    yield from ((split, row) for (_, row), split in rows.items())
 
 
 def as_text(shown: ShownRow) -> Text:
-    """A row for the terminal: a rule before every piece that names its document, each piece in the next colour."""
-    text = Text(f"row {shown.row}: {shown.file}, row {shown.row_in_file}\n", "bold")
-    for piece, style in zip(shown.pieces, cycle(STYLES)):
-        where = f"tokens {piece.offset} to {piece.offset + piece.length - 1}"
-        text.append(f"--- {piece.document} {piece.kind}, {where}\n", f"bold reverse {style}")
-        text.append(f"{_printable(piece.text)}\n", style)
+    """A row for the terminal: a rule before every piece that names its document, each document in the next colour."""
+    text = Text(f"{shown.split} row {shown.row}: {printable(shown.file)}, row {shown.row_in_file}\n", "bold")
+    styles, style, document = cycle(STYLES), "", None
+    for piece in shown.pieces:
+        if piece.document != document:
+            document, style = piece.document, next(styles)
+        kind = piece.kind if piece.part is None else f"{piece.kind}, {piece.part}"
+        where = f"tokens {piece.offset} to {piece.offset + piece.length - 1}, at {piece.start} of the row"
+        text.append(f"--- {piece.document} {kind}, {where}\n", f"bold reverse {style}")
+        if piece.tokens is None:
+            text.append(printable(piece.text), style)
+        for token in piece.tokens or ():
+            text.append(printable(token.text), f"bold {style}" if token.special else style)
+            text.append(BORDER, "dim")
+        text.append("\n")
+    if shown.others:
+        text.append(f"--- {shown.others} other documents in this row\n", "dim")
     if shown.padding:
         text.append(f"--- padding, {shown.padding} tokens\n", "dim")
     return text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text of strangers, without what would drive the terminal: control characters become their escapes."""
     return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)

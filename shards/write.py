@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import ipc
 
+from shards import fill_in_the_middle
 from shards.atomic import replacing
 from shards.best_fit import best_fit
 from shards.format import ID_BYTES, Header, id_pairs, unique_pairs
@@ -30,9 +31,10 @@ def write_shard(path: Path, documents: pa.Table | pa.RecordBatch, header: Header
     """Pack `documents`, in their order, into a shard at `path` whose rows are shuffled by `seed`.
 
     `documents`: document and cluster, binary(16) (a document without duplicates is its own cluster); tokens,
-    list<integer>, special tokens included. The same input gives the same bytes. A document without tokens leaves no
-    trace. Memory: the input and one record batch. Raises ValueError, before anything is written, for nulls, for a
-    document that comes twice, or for a token id outside the vocabulary.
+    list<integer>, special tokens included; where the header has `fill_in_the_middle` also pieces, list<int64>, which is
+    empty for a document without units, and suffix_first, bool: see `fill_in_the_middle.Units`. The same input gives the
+    same bytes. A document without tokens leaves no trace. Memory: the input and one record batch. Raises ValueError,
+    before anything is written, for nulls, for a document that comes twice, or for a token id outside the vocabulary.
     """
     ids, clusters = (_id_column(documents, name) for name in ("document", "cluster"))
     pairs = id_pairs(ids)
@@ -40,8 +42,7 @@ def write_shard(path: Path, documents: pa.Table | pa.RecordBatch, header: Header
         raise ValueError("documents: one of them comes twice")
     begins, values = _token_column(documents, header)
     lengths = np.diff(begins)
-    layout = PACKERS[header.packing](lengths, header.width)
-    check(layout, lengths, header.truncates)
+    layout = _pack(documents, lengths, header)
     with replacing(path) as temporary:
         with pa.OSFile(str(temporary), "wb") as sink, ipc.new_file(sink, header.to_arrow()) as writer:
             for batch in _batches(layout, ids, clusters, begins, values, header, seed):
@@ -60,6 +61,21 @@ def write_shard(path: Path, documents: pa.Table | pa.RecordBatch, header: Header
         bytes=size,
         digest=digest,
     )
+
+
+def _pack(documents: pa.Table | pa.RecordBatch, lengths: Int64, header: Header) -> Layout:
+    packer = PACKERS[header.packing]
+    if header.fill_in_the_middle is None:
+        layout = packer(lengths, header.width)
+        check(layout, lengths, header.truncates)
+        return layout
+    pieces = _column(documents, "pieces").cast(pa.large_list(pa.int64()))
+    counts = np.diff(pieces.offsets.to_numpy())
+    flat = pieces.flatten().to_numpy()
+    suffix_first = _column(documents, "suffix_first").to_numpy(zero_copy_only=False)
+    layout = fill_in_the_middle.pack(packer, lengths, header.width, counts, flat, suffix_first)
+    check(layout, lengths, header.truncates, counts > 0)
+    return layout
 
 
 def _batches(
