@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,10 @@ PER_ARCHIVE = 1_000
 STAGES = ("ingest", "annotate", "match", "judge", "corpus")
 
 
-def fetch(cache: Path) -> None:
+def fetch(cache: Path, packages: Iterable[str] = PACKAGES) -> None:
     """Put the packages into `cache`/debs, unless they are there, and unpack them. Exits with 1 where it cannot."""
     (cache / "debs").mkdir(parents=True, exist_ok=True)
-    for package in PACKAGES:
+    for package in packages:
         if (cache / "tree" / package).exists():
             continue
         try:

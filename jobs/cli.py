@@ -10,16 +10,20 @@ from typing import Annotated
 import typer
 
 from jobs.quality import app as quality_app
+from jobs.shard_commands import app as shard_commands_app
 from pretrain.cli import app as pretrain_app
 from shards.cli import app as shards_app
 from shards.export_cli import app as shards_export_app
+from shards.step_cli import app as shards_step_app
 from tokenizer.cli import app as tokenizer_app
 
 app = typer.Typer(name="gristmill", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(quality_app, name="quality", help="Make models of quality from examples.")
 app.add_typer(tokenizer_app, name="tokenizer", help="Train a tokenizer, report on it, encode and decode.")
 app.add_typer(shards_app, name="shards", help="Look into packed shards and verify them.")
+shards_app.add_typer(shard_commands_app)
 shards_app.add_typer(shards_export_app)  # without a name: its commands stand beside the others
+shards_app.add_typer(shards_step_app)
 app.add_typer(pretrain_app, name="pretrain", help="Train a model on shards, measure it, sample from it.")
 config_app = typer.Typer(no_args_is_help=True)
 app.add_typer(config_app, name="config", help="Check a config; print the reference of all keys.")

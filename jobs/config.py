@@ -12,7 +12,6 @@ from pipelines.dedup import places
 from pipelines.errors import ConfigError
 from pipelines.ingest.source import check_options, reader_class
 from pretrain.config import PretrainConfig
-from tokenizer.patterns import PATTERNS
 
 
 class RunConfig(Config):
@@ -37,10 +36,6 @@ def load(path: str | Path) -> RunConfig:
         languages.check(config, annotate.build(config).get("language"))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    if config.tokenizer.pattern not in PATTERNS:
-        raise ConfigError(
-            f"{path}: tokenizer.pattern: no pattern is named {config.tokenizer.pattern!r}: {', '.join(PATTERNS)}"
-        )
     return config
 
 

@@ -6,28 +6,18 @@ nearest valid key. The pages' `pretrain` section is added by `jobs.config`, beca
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from filters import language_codes
 from pipelines.dedup.curve import bands_and_rows
 from pipelines.dedup.options import Repeats
 from pipelines.errors import ConfigError
-from pipelines.source_config import Kind, Model, Name, Source, nearest
+from pipelines.pack_config import SENTINELS, Pack
+from pipelines.source_config import Kind, LanguageCode, Model, Name, Source, nearest
+from pipelines.tokenizer_config import Tokenizer
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _language_code(value: str) -> str:
-    if not re.fullmatch("[a-z]{3}", value):
-        raise ValueError(f"{value!r} is no ISO 639-3 code; did you mean {language_codes.nearest(value)!r}?")
-    return value
-
-
-LanguageCode = Annotated[str, AfterValidator(_language_code)]
 
 
 class Language(Model):
@@ -181,30 +171,6 @@ class Split(Model):
     test: Share = Field(0.02, description="share of groups in the test split")
 
 
-class Tokenizer(Model):
-    """Byte-level BPE, trained on a sample of the training split."""
-
-    vocab_size: int = Field(32_768, ge=260, le=2**24, description="entries, special tokens and 256 bytes included")
-    pattern: str = Field("cl100k", description="how text is split before merging: see tokenizer/patterns.py")
-    sample_bytes: int = Field(200_000_000, gt=0, description="bytes of text to train on, at most")
-    weights: dict[str, Weight] = Field({}, description="share of the sample by source; by default their share of text")
-
-
-class Pack(Model):
-    """How tokens become rows of shards."""
-
-    context: int = Field(1024, ge=8, le=2**24, description="L: a row holds L + 1 tokens")
-    policy: Literal["concatenate", "best_fit", "one_per_row"] = Field(
-        "concatenate",
-        description="documents end to end, cut at row ends; none cut that fits in a row; each in a row of its own, "
-        "its end dropped where it is longer",
-    )
-    shard_bytes: int = Field(256_000_000, ge=4096, description="size of a shard file to aim at")
-    bucket: str = Field(
-        "source", description="Spark SQL over source, uri, meta, stands_for and copies: shards are kept apart by it"
-    )
-
-
 class Spark(Model):
     """How Spark is started when it is not started by spark-submit."""
 
@@ -227,6 +193,11 @@ class Config(Model):
     dedup: Dedup = Dedup()
     repeats: Repeats = Repeats()
     rules: Rules = Rules()
+    removals: list[str] = Field(
+        [],
+        description="documents to leave out: output directories that documents were removed from, their `removed/` "
+        "folders, files of these, or text files of doc_ids; what was removed from this run's own stays out anyway",
+    )
     split: Split = Split()
     tokenizer: Tokenizer = Tokenizer()
     pack: Pack = Pack()
@@ -245,12 +216,18 @@ class Config(Model):
     def _named_sources_exist(self) -> Config:
         names = [source.name for source in self.sources]
         for key, used in (
-            ("tokenizer.weights", list(self.tokenizer.weights)),
+            ("tokenizer.weights.sources", list(self.tokenizer.weights.sources)),
+            ("pack.fill_in_the_middle.sources", getattr(self.pack.fill_in_the_middle, "sources", [])),
             *((f"rules.overrides.{i}.sources", o.sources) for i, o in enumerate(self.rules.overrides)),
         ):
             for name in used:
                 if name not in names:
                     raise ConfigError(f"{key}: no source is named {name!r}; {nearest(name, names)}")
+        if set(self.tokenizer.weights.languages) - {"und"} and "language" not in self.annotate.families:
+            raise ConfigError("tokenizer.weights.languages: annotate.families has no `language`, so no text has one")
+        for token in SENTINELS if self.pack.fill_in_the_middle else ():
+            if token not in self.tokenizer.special_tokens:
+                raise ConfigError(f"pack.fill_in_the_middle: tokenizer.special_tokens lacks {token!r}")
         if self.split.validation + self.split.test >= 1:
             raise ConfigError("split: validation and test leave nothing to train on")
         return self

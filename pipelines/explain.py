@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.normalize import normalize_code as well_formed
-from pipelines import datasets, languages
+from pipelines import datasets, languages, tombstones
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.explain_duplicates import add_duplicates
 from pipelines.explain_lines import CHANGED, CUT, FOUND, marked_lines
@@ -17,6 +17,7 @@ from pipelines.funnel import reasons
 from pipelines.lookup import (
     DUPLICATE,
     EXCERPT,
+    REMOVED,
     AppliedRule,
     Examples,
     Finished,
@@ -42,8 +43,8 @@ def explain(output: Path, doc: str | None, uri: str | None) -> list[Row]:
     Of each: doc_id, source, uri, status (kept, dropped, unreadable, or not judged), reason (see `funnel.REASONS`),
     meta, text (an excerpt), characters, bytes; then what the finished stages say: signals by family, rules (all that
     were asked, with predicate, values and whether they failed), failed_rules, split, duplicate_of, stands_for, cluster
-    and pairs (see `explain_duplicates`), edits, lines (see `explain_lines`). An unreadable one has errors. A URI also
-    finds what could not be read in the file of that path.
+    and pairs (see `explain_duplicates`), edits, lines (see `explain_lines`), removed (see `tombstones.facts_of`). An
+    unreadable one has errors. A URI also finds what could not be read in the file of that path.
 
     Raises ConfigError unless exactly one of `doc` (32 hex digits) and `uri` is given, GristmillError where nothing
     matches.
@@ -91,6 +92,8 @@ def _add_verdicts(finished: Finished, found: dict[str, Row]) -> None:
             "failed_rules": row["failed_rules"],
             "split": row["split"],
         }
+        if REMOVED in row["failed_rules"]:
+            facts["removed"] = tombstones.facts_of(finished.output, finished.config.get("removals", []), doc_id)
     add_duplicates(finished, found, verdicts)
 
 
@@ -155,7 +158,7 @@ def sample(output: Path, rule: str, count: int) -> list[Row]:
     if not finished.has("verdicts"):
         raise GristmillError(f"{output}: the stage `judge` is not finished")
     rules = {applied.name: applied for applied in finished.rules()}
-    known = {*rules, DUPLICATE, "split_leak"}
+    known = {*rules, DUPLICATE, REMOVED, "split_leak"}
     chosen = Examples(count)
     columns = ["doc_id", "failed_rules", "duplicate_of", "part"]
     for batch in batches(datasets.files(output, "verdicts"), columns):

@@ -37,11 +37,22 @@ def _outcome(facts: Row) -> str:
         return "kept" + (f", and stands for {others:,} other{'' if others == 1 else 's'}" if others else "")
     if facts["status"] != "dropped":
         return facts["status"] + (f": {facts['reason']}" if facts.get("reason") else "")
+    if facts["reason"] == "removed":
+        return _removed(facts["removed"])
     if facts["reason"] == "duplicate":
         return f"dropped: {_duplicate(facts['duplicate_of'])}"
     if facts["reason"] == "split_leak":
         return f"dropped: split_leak, its cluster has a document on another side of the split than {facts['split']}"
     return f"dropped: failed {', '.join(facts['failed_rules'])}"
+
+
+def _removed(facts: Row | None) -> str:
+    """When and why a document was taken out."""
+    if facts is None:
+        return "removed, but no tombstone says so any more"
+    if facts["by"]:
+        return f"removed: {facts['by']} names it"
+    return f"removed on {facts['date']} (removal {facts['removal']}): {facts['reason'] or 'no reason was given'}"
 
 
 def _duplicate(original: Row) -> str:

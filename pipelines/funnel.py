@@ -16,7 +16,7 @@ from pipelines import datasets
 from pipelines.errors import GristmillError
 
 # Why a document was dropped: the first of these that holds.
-REASONS = ("gate", "language", "rules", "duplicate", "split_leak")
+REASONS = ("gate", "removed", "language", "rules", "duplicate", "split_leak")
 
 Funnel = dict[str, dict[str, int]]
 
@@ -93,6 +93,7 @@ def reasons(batch: pa.RecordBatch) -> NDArray[np.str_]:
     holds = {
         "kept": batch["kept"].to_numpy(zero_copy_only=False),
         "gate": any_is(pc.starts_with(rules, "gate.")),
+        "removed": any_is(pc.equal(rules, "removed")),
         "language": any_is(pc.is_in(rules, pa.array(["language.code", "language.score"]))),
         "split_leak": any_is(pc.equal(rules, "split_leak")) & (failed == 1),
         "rules": failed > 0,

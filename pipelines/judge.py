@@ -7,12 +7,14 @@ duplicates   the greedy choice in keep order, among documents that the above let
              all that pass gates and language (`duplicates_first`)
 split        by a hash of the document's group; a held-out document whose cluster has a kept document in train is
              dropped as `split_leak`
+removed      what tombstones name, last of all: it still takes part in the choice, so that no duplicate of it comes back
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -27,10 +29,12 @@ from pipelines.dedup.choose import duplicates
 from pipelines.dedup.compared import SCOPES
 from pipelines.dedup.places import Place, of_indexes
 from pipelines.errors import ConfigError
+from pipelines.lookup import REMOVED
 from pipelines.quantiles import Quantiles, calls, filled, measure
 from pipelines.rules import Rule, check_names, load_rules
+from pipelines.tombstones import fingerprint, removed
 
-VERSION = 3
+VERSION = 4
 
 
 def facts(spark: SparkSession, output: Path, config: Config) -> DataFrame:
@@ -118,7 +122,7 @@ def verdicts(spark: SparkSession, output: Path, config: Config, quantiles: Quant
     documents = judged.select("doc_id", "takes_part", *[name for name, _ in keys])
     places = [Place(None, output), *of_indexes(config.dedup.indexes)]
     chosen, earlier = duplicates(documents, order, places, config.dedup, folder)
-    return with_splits(judged, chosen, earlier, config)
+    return with_removed(with_splits(judged, chosen, earlier, config), removed(output, config.removals))
 
 
 def with_splits(judged: DataFrame, chosen: DataFrame, earlier: DataFrame | None, config: Config) -> DataFrame:
@@ -168,6 +172,22 @@ def with_splits(judged: DataFrame, chosen: DataFrame, earlier: DataFrame | None,
     )
 
 
+def with_removed(verdicts: DataFrame, documents: list[str]) -> DataFrame:
+    """The verdicts, those on removed documents with the failed rule `removed`, which nothing else depends on."""
+    if not documents:
+        return verdicts
+    listed = verdicts.sparkSession.createDataFrame(pa.table({"doc_id": documents, "is_out": [True] * len(documents)}))
+    is_out = F.coalesce("is_out", F.lit(False))
+    rules = F.array_sort(F.array_append("failed_rules", F.lit(REMOVED)))
+    changed = {
+        "failed_rules": F.when(is_out, rules).otherwise(F.col("failed_rules")),
+        "stands_for": F.when(is_out, F.lit(0).cast("long")).otherwise(F.col("stands_for")),
+        "kept": F.col("kept") & ~is_out,
+    }
+    judged = verdicts.join(listed, "doc_id", how="left")
+    return judged.select(*[changed.get(name, F.col(name)).alias(name) for name in verdicts.columns])
+
+
 def judge_rules(facts: DataFrame, config: Config, quantiles: Quantiles) -> DataFrame:
     """What rules say of each document, its group, and its place in the keep order (keep0, keep1, ...)."""
     gate = F.element_at("meta", "gate")
@@ -205,14 +225,15 @@ def split_of(group: Column, validation: float, test: float, seed: int) -> Column
 
 
 def check(config: Config) -> None:
-    """Check all names that rules and the keep order use. Raises ConfigError; needs no Spark."""
+    """Check all names that rules and the keep order use, and the tombstones. Raises ConfigError; needs no Spark."""
+    fingerprint(config.removals)
     contradictions.check(all_rules(config))
     schemas = {name: family.schema for name, family in family_types(config).items()}
     if language_rules(config) and "language" not in schemas:
         raise ConfigError("language: the rule needs the family `language` in annotate.families")
     for i, by in enumerate(config.dedup.keep_order):
         check_names(f"dedup.keep_order.{i}", sort_key(by)[0], schemas, extra=("source_priority",))
-    check_names("pack.bucket", config.pack.bucket, {}, extra=("stands_for", "copies"))
+    check_names("pack.bucket", config.pack.bucket, schemas, extra=("stands_for", "copies"))
     if config.dedup.scope not in SCOPES:
         check_names("dedup.scope", config.dedup.scope, {})
 

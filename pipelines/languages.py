@@ -18,8 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from filters.language_codes import UNDETERMINED, tag
 from filters.language_codes import nearest as nearest_code
-from filters.language_codes import tag
 from pipelines.config import Config, Language
 from pipelines.errors import ConfigError
 from pipelines.source_config import nearest
@@ -104,6 +104,7 @@ def check(config: Config, family: Any) -> None:
     named: list[tuple[str, Iterable[str]]] = [
         ("language.keep", config.language.keep),
         ("language.min_scores", config.language.min_scores),
+        ("tokenizer.weights.languages", set(config.tokenizer.weights.languages) - {UNDETERMINED}),
         *((f"rules.overrides.{i}.languages", o.languages) for i, o in enumerate(config.rules.overrides)),
     ]
     for key, codes in named:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ConfigError, GristmillError
+from shards.atomic import finish_replacing
 
 # In the order in which they run, with the folders of the output directory that each one owns.
 STAGES: dict[str, tuple[str, ...]] = {
@@ -28,12 +29,14 @@ STAGES: dict[str, tuple[str, ...]] = {
     "match": ("pairs", "hubs", "repeats", "benchmarks"),
     "judge": ("verdicts",),
     "corpus": ("corpus",),
-    "tokenizer": ("tokenizer",),
+    "tokenizer": ("tokenizer", "pretokens"),
     "pack": ("shards", "tokens"),
     "pretrain": ("runs",),
     "report": ("report",),
 }
 FORMAT = 1
+
+Stages = dict[str, dict[str, Any]]  # the entries of stages.json, by name
 
 
 def digest(value: Any) -> str:
@@ -48,7 +51,7 @@ class Ledger:
     def __init__(self, output: Path) -> None:
         self.output = output
         self.path = output / "stages.json"
-        self.stages: dict[str, dict[str, Any]] = {}
+        self.stages: Stages = {}
 
     def __enter__(self) -> Ledger:
         try:
@@ -62,6 +65,7 @@ class Ledger:
         except OSError as error:
             os.close(self._lock)
             raise GristmillError(f"another run is at work in {self.output}") from error
+        finish_replacing(self.output)  # of a removal that was killed half-way
         self.stages = read_stages(self.output)
         shutil.rmtree(self.output / ".staging", ignore_errors=True)
         return self
@@ -72,7 +76,12 @@ class Ledger:
 
     def save(self) -> None:
         """Replace stages.json as a whole."""
-        write_text(self.path, json.dumps({"format": FORMAT, "stages": self.stages}, indent=1, sort_keys=True))
+        write_text(self.path, self.page(self.stages))
+
+    @staticmethod
+    def page(stages: Stages) -> str:
+        """The content of stages.json."""
+        return json.dumps({"format": FORMAT, "stages": stages}, indent=1, sort_keys=True)
 
     def stage(self, name: str, *, inputs: Any, config: Any, code: Any) -> Stage:
         """A stage with the fingerprints of what it reads, its part of the config and the versions of its code."""
@@ -192,14 +201,14 @@ class Stage:
         return all(size(name) == expected for name, expected in chunk["files"].items())
 
 
-def read_stages(output: Path) -> dict[str, dict[str, Any]]:
+def read_stages(output: Path) -> Stages:
     """The stages of stages.json, or none where there is no such file. Raises GristmillError where it is damaged."""
     path = output / "stages.json"
     if not path.exists():
         return {}
     try:
         page = json.loads(path.read_text(encoding="utf-8"))
-        stages: dict[str, dict[str, Any]] = page["stages"] if page["format"] == FORMAT else {}
+        stages: Stages = page["stages"] if page["format"] == FORMAT else {}
     except (ValueError, KeyError, TypeError) as error:
         raise GristmillError(f"{path} is damaged ({error}); remove it to start again") from error
     return stages

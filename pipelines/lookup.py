@@ -26,6 +26,7 @@ from pipelines.ledger import STAGES, read_stages
 from pipelines.quantiles import Quantiles, calls
 
 DUPLICATE = "duplicate"  # named like a rule, though `duplicate_of` says it and `failed_rules` does not
+REMOVED = "removed"  # the rule that documents fail which were taken out; in their `meta`, the removal's number
 EXCERPT = 600  # characters
 BATCH = 65_536  # rows
 
@@ -235,5 +236,6 @@ def document_facts(row: Row, limit: int) -> Row:
 def shown(document: Row) -> Row:
     """What a page shows of one of `documents_of`."""
     title = document["meta"].get("title", "")
-    head = {name: document[name] for name in ("doc_id", "source", "text")}
+    text = "[removed]" if document["text"] is None and REMOVED in document["meta"] else document["text"]
+    head = {"doc_id": document["doc_id"], "source": document["source"], "text": text}
     return {**head, "title": excerpt(title, 120), "uri": excerpt(document["uri"], 200)}

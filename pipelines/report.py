@@ -121,4 +121,5 @@ def as_funnel(facts: Row) -> Row:
     if "pack" in facts:
         page["tokens"] = facts["pack"]["tokens"]
         page["splits"] = facts["shards"]["splits"]
+        page["packing"] = facts["pack"].get("packing", {})
     return page

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipelines import datasets, languages
 from pipelines.lookup import (
     DUPLICATE,
+    REMOVED,
     AppliedRule,
     Examples,
     Finished,
@@ -41,7 +42,8 @@ class RuleFacts:
 
     `alone` counts the documents that would have been kept without the rule: it is the only one that failed, and no
     similar document is kept, nor (of a held-out document) one of its cluster in train. None for gates: what they stop
-    was not measured. `overlap`: by other rule, on how many documents both fired, the most first.
+    was not measured; and for what was removed. `overlap`: by other rule, on how many documents both fired, the most
+    first.
     """
 
     name: str
@@ -76,7 +78,7 @@ def rule_facts(finished: Finished, verdicts: Verdicts, not_alone: Counter[str]) 
         rule = applied.get(name)
         asked = sum(verdicts.with_text[source] for source in rule.sources) if rule else None
         alone: int | None = verdicts.single[name] - not_alone[name]
-        if name.startswith("gate.") or name == DUPLICATE:
+        if name.startswith("gate.") or name in (DUPLICATE, REMOVED):
             alone = None
         elif name == "split_leak":
             alone = verdicts.fired[name]
@@ -178,7 +180,7 @@ def funnel_facts(finished: Finished, lengths: dict[str, Any]) -> dict[str, Row]:
     tokens = finished.facts.get("pack", {}).get("sources")
     table = {}
     for source, counts in sorted(finished.facts["judge"]["funnel"].items()):
-        row = {"read": read.get(source, 0), **counts}
+        row = {"read": read.get(source, 0), "dropped_removed": 0, **counts}
         if lengths:
             known = lengths.get(source, {})
             row |= {name: known.get(name, 0) for name in ("characters_in", "characters_kept")}

@@ -19,6 +19,7 @@ MOST_ITEMS = 50  # benchmark items
 SAMPLE = 1_000  # characters
 REASON_LABELS = {
     "gate": "gates",
+    "removed": "removed",
     "language": "language",
     "rules": "rules",
     "duplicate": "duplicates",

@@ -124,4 +124,5 @@ def check_names(where: str, predicate: str, schemas: dict[str, pa.Schema], extra
     for name, call in IDENTIFIER.findall(without_literals):
         if call or name.lower() in KEYWORDS or name in signals or name in (*DOCUMENT_COLUMNS, *extra):
             continue
-        raise ConfigError(f"{where}: unknown signal {name!r} in {predicate!r}; {nearest(name, signals)}")
+        hint = nearest(name, [*signals, *DOCUMENT_COLUMNS, *extra])
+        raise ConfigError(f"{where}: unknown signal {name!r} in {predicate!r}; {hint}")

@@ -8,10 +8,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from filters import language_codes
 
 Kind = Literal["web", "book", "code", "text"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+
+
+def _language_code(value: str) -> str:
+    if not re.fullmatch("[a-z]{3}", value):
+        raise ValueError(f"{value!r} is no ISO 639-3 code; did you mean {language_codes.nearest(value)!r}?")
+    return value
+
+
+LanguageCode = Annotated[str, AfterValidator(_language_code)]
 
 KIND_OF_FORMAT: dict[str, Kind] = {
     "warc": "web",

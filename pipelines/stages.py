@@ -25,6 +25,7 @@ from pipelines.errors import GristmillError
 from pipelines.ingest_stage import INGEST_CODE, ingest, ingest_print
 from pipelines.ledger import STAGES, digest
 from pipelines.run import Run, Step, fill_empty
+from pipelines.tombstones import fingerprint
 
 
 def annotate(run: Run) -> None:
@@ -164,6 +165,7 @@ def judge_config(config: Config) -> dict[str, Any]:
         "priority": [source.name for source in config.sources],
         "split": config.split.model_dump(),
         "seed": config.seed,
+        "removed": fingerprint(config.removals),  # what was removed from this directory was taken out in place
     }
 
 

@@ -23,23 +23,29 @@ RowGroup = tuple[str, int]  # a file and the number of one of its row groups
 
 
 def write(
-    spark: SparkSession, files: list[str], staging: Path, prefix: str, transform: str, arguments: dict[str, Any]
+    spark: SparkSession,
+    files: list[str],
+    staging: Path,
+    prefix: str,
+    transform: str,
+    arguments: dict[str, Any],
+    task_bytes: int = TASK_BYTES,
 ) -> dict[str, int]:
-    """`sink.write` over the texts of files of documents/; the transform's argument `tasks` says whose are which."""
-    shared = tasks(files)
+    """`sink.write` over the texts of files; the transform's argument `tasks` says whose are which: see `tasks`."""
+    shared = tasks(files, task_bytes)
     numbers = spark.range(0, len(shared), 1, max(1, len(shared)))
     return sink.write(numbers, staging, prefix, transform, {"tasks": shared, **arguments})
 
 
-def tasks(files: list[str]) -> list[list[RowGroup]]:
-    """Neighbouring row groups, in lists of about TASK_BYTES. Depends on the files alone, not on the machine."""
+def tasks(files: list[str], task_bytes: int = TASK_BYTES) -> list[list[RowGroup]]:
+    """Neighbouring row groups, in lists of about `task_bytes`. Depends on the files alone, not on the machine."""
     found: list[list[RowGroup]] = []
-    size = TASK_BYTES
+    size = task_bytes
     for file in files:
         metadata = pq.read_metadata(file)
         for group in range(metadata.num_row_groups):
             more = metadata.row_group(group).total_byte_size
-            if size + more > TASK_BYTES:
+            if size + more > task_bytes:
                 found.append([])
                 size = 0
             found[-1].append((file, group))

@@ -23,38 +23,65 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command("inspect")
-def inspect_command(directory: Directory, as_json: AsJson = False) -> None:
-    """Counts, padding, cuts and document lengths per split and bucket."""
+def inspect_command(
+    directory: Directory,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw a picture: .svg or .html.", dir_okay=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Counts, lengths and packing per split and bucket; sources and languages where a corpus lies beside the shards."""
     from rich.console import Console
 
-    from shards import inspect
+    from shards import inspect, inspect_corpus, inspect_plot
+    from shards.atomic import replacing
     from shards.format import ShardError
 
+    if plot is not None:
+        try:
+            inspect_plot.check_format(plot)
+        except ValueError as error:
+            _fail(f"--plot: {error}", 2)
     shards = _open(directory)
     try:
         facts = inspect.inspect(shards)
+        origins = inspect_corpus.origins(shards)
     except ShardError as error:
         _fail(str(error), 1)
+    if plot is not None:
+        try:
+            with replacing(plot) as path:
+                path.write_text(inspect_plot.draw(plot, shards, facts), "utf-8")
+        except OSError as error:
+            _fail(f"--plot: {error}", 2)
     if as_json:
-        typer.echo(json.dumps(inspect.as_json(shards, facts), ensure_ascii=False))
-    else:
-        Console().print(*inspect.as_tables(shards, facts), sep="\n")
+        typer.echo(json.dumps(inspect.as_json(shards, facts, origins), ensure_ascii=False))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # nothing is cut short on its way into a file
+    console.print(*inspect.as_tables(shards, facts, origins), sep="\n")
 
 
 @app.command("verify")
-def verify_command(directory: Directory, as_json: AsJson = False) -> None:
-    """Check every byte: digests, sums, ids, borders of documents, splits."""
-    from shards.verify import verify
+def verify_command(
+    directory: Directory,
+    no_overlap: Annotated[
+        bool, typer.Option("--no-overlap", help="Do not look for passages that splits share: it takes longest.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check every byte: digests, sums, ids, borders of documents, splits; and report what splits share."""
+    from shards.verify_run import prove
 
-    path = _shards_directory(directory)
-    problems = verify(path)
+    proof = prove(_shards_directory(directory), not no_overlap)
     if as_json:
-        typer.echo(json.dumps({"directory": str(path), "problems": [asdict(problem) for problem in problems]}))
+        typer.echo(json.dumps(asdict(proof), ensure_ascii=False))
     else:
-        for problem in problems:
+        for problem in proof.problems:
             typer.echo(f"{problem.file}: {problem.what}", err=True)
-        typer.echo(f"{path}: {f'{len(problems)} problems' if problems else 'verified'}")
-    if problems:
+        typer.echo("\n".join(proof.as_lines()))
+    if proof.problems:
         raise typer.Exit(1)
 
 
@@ -64,6 +91,8 @@ def show_command(
     split: Annotated[str, typer.Option(help="Which split.")] = "train",
     rows: Annotated[int, typer.Option(min=1, help="How many rows, from the first.")] = 1,
     row: Annotated[int | None, typer.Option(min=0, help="One row, by its number in the split.")] = None,
+    doc: Annotated[str | None, typer.Option(metavar="ID", help="One document, wherever it lies.")] = None,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Show the border of every token.")] = False,
     tokenizer: Annotated[Path | None, typer.Option(help="tokenizer.json, by default the run's own.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -79,14 +108,21 @@ def show_command(
     chosen = shards.split(split)
     if row is not None and row >= len(chosen):
         _fail(f"--row: split {split!r} has {len(chosen)} rows, numbered from 0", 2)
-    decoder = _tokenizer(tokenizer, shards)
+    shower = show.Shower(_tokenizer(tokenizer, shards), shards, tokens)
     try:
-        numbers = range(min(rows, len(chosen))) if row is None else [row]
-        shown = [show.show_row(decoder, chosen, number) for number in numbers]
+        if doc is not None:
+            shown = [shower.row(*place, doc.lower()) for place in show.rows_of_document(shards, doc)]
+        else:
+            numbers = range(min(rows, len(chosen))) if row is None else [row]
+            shown = [shower.row(chosen, number) for number in numbers]
     except ShardError as error:
         _fail(str(error), 1)
+    except ValueError as error:
+        _fail(f"--doc: {error}", 2)
+    if doc is not None and not shown:
+        _fail(f"--doc: no row of these shards holds {doc}", 2)
     if as_json:
-        typer.echo(json.dumps({"split": split, "rows": [asdict(one) for one in shown]}, ensure_ascii=False))
+        typer.echo(json.dumps({"rows": [asdict(one) for one in shown]}, ensure_ascii=False))
     else:
         console = Console(soft_wrap=True)
         for one in shown:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from shards.atomic import replacing
+from shards.atomic import is_being_replaced, replacing
 from shards.format import FORMAT_VERSION, Model, Name, SetHeader, Sha256, ShardError, first_error
 
 MANIFEST: Final = "manifest.json"
@@ -54,17 +54,33 @@ class Totals(Model):
     documents: Count
 
 
+class Removal(Model):
+    """One time that documents were taken out of the set: their pieces became padding, and it got a new version.
+
+    `documents` and `tokens` count what was in the set; `tombstones` is the digest of all ids that were removed then,
+    see `shards.tombstones`.
+    """
+
+    version: Annotated[int, Field(ge=2)]
+    documents: Count
+    tokens: Count
+    tombstones: Sha256
+
+
 class Manifest(Model):
     """What a shard set consists of. Rows of a split are numbered through its files in the order listed here.
 
-    `order_digest` covers names, splits, buckets and rows only, so that the order of reading survives whatever changes
-    contents but not row numbers. `digest` covers everything else in the manifest.
+    `version` is 1, and one more with each of `removals`. `order_digest` covers names, splits, buckets and rows only, so
+    that the order of reading survives whatever changes contents but not row numbers. `digest` covers everything else in
+    the manifest.
     """
 
     format_version: int
+    version: int = 1
     header: SetHeader
     files: tuple[FileEntry, ...] = Field(strict=False)  # JSON knows lists only
     splits: dict[str, Totals]
+    removals: tuple[Removal, ...] = Field((), strict=False)
     order_digest: Sha256
     digest: Sha256
 
@@ -80,20 +96,32 @@ class Manifest(Model):
             raise ValueError("splits: not the sums of the files")
         if self.order_digest != _order_digest(self.files):
             raise ValueError("order_digest: not that of the files listed")
+        versions = [removal.version for removal in self.removals]
+        if versions != list(range(2, 2 + len(versions))):
+            raise ValueError("removals: their versions must be 2, 3, ..., in order")
+        if self.version != 1 + len(versions):
+            raise ValueError(f"version: {self.version}, with {len(versions)} removals")
         return self
 
 
 def write_manifest(
-    directory: Path, header: SetHeader, entries: Iterable[FileEntry], splits: Iterable[str] = ()
+    directory: Path,
+    header: SetHeader,
+    entries: Iterable[FileEntry],
+    splits: Iterable[str] = (),
+    removals: Iterable[Removal] = (),
 ) -> Manifest:
     """Write `directory`/manifest.json for the files in `entries`, in any order; call it when they are all in place.
 
-    `splits` names splits to be listed even where they have no file. Raises ValueError for entries that contradict
-    each other or the header.
+    `splits` names splits to be listed even where they have no file; `removals` are all of the set, in order. Raises
+    ValueError for entries that contradict each other or the header.
     """
     files = tuple(sorted(entries, key=lambda entry: entry.name))
+    removals = tuple(removals)
     content: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
+        "version": 1 + len(removals),
+        "removals": [removal.model_dump() for removal in removals],
         "header": header.model_dump(),
         "files": [entry.model_dump() for entry in files],
         "splits": {name: totals.model_dump() for name, totals in _totals(files, splits).items()},
@@ -106,7 +134,13 @@ def write_manifest(
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Read and check `directory`/manifest.json. Raises ShardError, which names the file and the key at fault."""
+    """Read and check `directory`/manifest.json. Raises ShardError, which names the file and the key at fault.
+
+    Refuses a set of which a removal was interrupted: its files are of two versions.
+    """
+    for place in (directory, directory.absolute().parent):
+        if is_being_replaced(place):
+            raise ShardError(MANIFEST, f"a removal was interrupted: `gristmill shards remove {place}` finishes it")
     try:
         content = json.loads((directory / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:

@@ -6,11 +6,10 @@ epochs, rows = train.order(seed=1).at(range(32))
 batch = train.rows(rows)                           # [32, L + 1]
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -70,13 +69,15 @@ class ShardFile:
     def row(self, i: int) -> Tokens:
         """One row, [L + 1], a read-only view of the mapped file."""
         mapped = self._map()
-        begin = mapped.begins(np.array([i]))[0]
+        begin = mapped.begin(i)
         return mapped.tokens[begin : begin + self.shared.width]
 
     def rows(self, indices: Int64, out: Tokens, slots: Int64) -> None:
         """Copy rows `indices` [n] into `out` [m, L + 1] at `slots` [n]."""
         mapped = self._map()
-        _gather(mapped.tokens, mapped.begins(indices), out, slots)
+        tokens, width = mapped.tokens, self.shared.width
+        for begin, slot in zip(mapped.begins(indices).tolist(), slots.tolist()):
+            out[slot] = tokens[begin : begin + width]
 
     def pieces(self, i: int) -> npt.NDArray[np.void]:
         """The pieces of one row, a structured array of PIECE_DTYPE sorted by start."""
@@ -121,8 +122,10 @@ class Split:
 
     def locate(self, i: int) -> tuple[ShardFile, int]:
         """The file that holds row i, and the row's number in it. Raises IndexError outside 0..n-1."""
-        files, rows = self._locate(np.array([i]))
-        return self.files[files[0]], int(rows[0])
+        if not 0 <= i < len(self):
+            raise self._outside()
+        file = bisect_right(self._first_row, i) - 1  # on one number several times as fast as NumPy's
+        return self.files[file], int(i - self._first_row[file])
 
     def row(self, i: int) -> Tokens:
         """Row i, [L + 1] of uint16 or uint32, a read-only view of the mapped file."""
@@ -137,20 +140,20 @@ class Split:
     def rows(self, indices: npt.ArrayLike) -> Tokens:
         """Rows `indices` [n], in that order, repeats allowed, as a new array [n, L + 1] of uint16 or uint32."""
         header = self._manifest.header
-        files, rows = self._locate(np.asarray(indices, np.int64))
-        out = np.empty((len(rows), header.width), header.dtype)
-        slots = np.argsort(files, kind="stable")
-        borders = np.flatnonzero(np.diff(files[slots], prepend=-1, append=-1))
-        for begin, end in pairwise(borders):
-            chosen = slots[begin:end]
-            self.files[files[chosen[0]]].rows(rows[chosen], out, chosen)
+        chosen = np.asarray(indices, np.int64)
+        out = np.empty((len(chosen), header.width), header.dtype)
+        for slot, i in enumerate(chosen.tolist()):
+            out[slot] = self.row(i)
         return out
 
     def _locate(self, indices: Int64) -> tuple[Int64, Int64]:
         if indices.size and (indices.min() < 0 or indices.max() >= len(self)):
-            raise IndexError(f"split {self.name!r} has rows 0 to {len(self) - 1}")
+            raise self._outside()
         files = np.searchsorted(self._first_row, indices, "right") - 1
         return files, indices - self._first_row[files]
+
+    def _outside(self) -> IndexError:
+        return IndexError(f"split {self.name!r} has rows 0 to {len(self) - 1}")
 
 
 def batch_pieces(batch: pa.RecordBatch) -> tuple[Int64, npt.NDArray[np.void]]:
@@ -175,6 +178,11 @@ class _Mapped:
     width: int
     first_row: Int64  # of each batch
     base: Int64
+
+    def begin(self, row: int) -> int:
+        """Where one row of the file begins in `tokens`."""
+        batch = bisect_right(self.first_row, row) - 1
+        return int(self.base[batch] + (row - self.first_row[batch]) * self.width)
 
     def begins(self, rows: Int64) -> Int64:
         """Where rows [n] of the file begin in `tokens`."""
@@ -222,16 +230,8 @@ def _map_file(directory: Path, entry: FileEntry, shared: SetHeader) -> _Mapped:
 
 def check_header(header: Header, entry: FileEntry, shared: SetHeader) -> None:
     """Raise ShardError where a file's header is not the one that the manifest gives it."""
-    expected = {**shared.model_dump(), "split": entry.split, "bucket": entry.bucket}
-    for key, value in header.model_dump().items():
-        if value != expected[key]:
+    for key in Header.model_fields:
+        value, expected = getattr(header, key), getattr(entry if key in ("split", "bucket") else shared, key)
+        if value != expected:
             what = "of another tokenizer: " if key == "tokenizer_sha256" else ""
-            raise ShardError(entry.name, f"{what}header: {key}: {value!r}, the manifest says {expected[key]!r}")
-
-
-@numba.njit(cache=True, nogil=True)
-def _gather(tokens: Tokens, begins: Int64, out: Tokens, slots: Int64) -> None:
-    """Copy the row that begins at tokens[begins[i]] to out[slots[i]]."""
-    width = out.shape[1]
-    for i in range(len(begins)):
-        out[slots[i]] = tokens[begins[i] : begins[i] + width]
+            raise ShardError(entry.name, f"{what}header: {key}: {value!r}, the manifest says {expected!r}")

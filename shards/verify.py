@@ -14,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shards.format import PIECE, PIECE_DTYPE, WHOLE, SetHeader, ShardError, id_pairs, pair_hex, unique_pairs
+from shards.format import PIECE_DTYPE, SetHeader, ShardError, id_pairs, unique_pairs
 from shards.manifest import MANIFEST, FileEntry, check_files, read_manifest
 from shards.read import Tokens, batch_pieces, open_file
+from shards.verify_documents import Borders, check_documents, named
 
 Int64 = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.uint64]
-
-NAMED: Final = 3  # examples named in one problem
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class _Ids:
         found: dict[tuple[int, int], list[Pairs]] = {}
         for i in twice:
             found.setdefault((int(where[i]), int(where[i + 1])), []).append(halves[i])
-        return [(_named(np.array(ids)), *places) for places, ids in sorted(found.items())]
+        return [(named(np.array(ids)), *places) for places, ids in sorted(found.items())]
 
 
 def verify(directory: str | Path) -> list[Problem]:
@@ -63,8 +62,8 @@ def verify(directory: str | Path) -> list[Problem]:
 
     Checks the manifest, that exactly its files are there, their digests, schemas and headers, sums, ids against the
     vocabulary, that pieces do not overlap and everything else is padding, that special tokens stand only where a
-    document begins or ends, that the pieces of every document cover it, and that no document lies in two files and no
-    cluster in two splits.
+    document begins or ends or where a fill-in-the-middle piece begins, that the pieces of every document cover it, and
+    that no document lies in two files and no cluster in two splits.
     """
     directory = Path(directory)
     try:
@@ -114,12 +113,13 @@ def _verify_file(directory: Path, entry: FileEntry, shared: SetHeader) -> tuple[
         return ["nulls, which the format has not"], None
     tables = [batch_pieces(batch) for batch in batches]
     pieces = np.concatenate([np.empty(0, PIECE_DTYPE), *(table for _, table in tables)])
-    found, is_last = _check_documents(pieces, shared)
+    counts = np.concatenate([np.empty(0, np.int64), *(np.diff(begins) for begins, _ in tables)])
+    found, borders = check_documents(pieces, np.repeat(np.arange(len(counts)), counts), shared)
     problems += found
     done = 0
     tally = np.zeros(len(_FAULTS), np.int64)
     for batch, (begins, table) in zip(batches, tables):
-        tally += _count_faults(batch, begins, table, is_last[done : done + len(table)], shared)
+        tally += _count_faults(batch, begins, table, borders.part(done, done + len(table)), shared)
         done += len(table)
     problems += [f"{fault} ({count} times)" for fault, count in zip(_FAULTS, tally) if count]
     problems += _check_sums(entry, sum(batch.num_rows for batch in batches), pieces, shared)
@@ -148,56 +148,6 @@ def _check_sums(entry: FileEntry, rows: int, pieces: npt.NDArray[np.void], share
     ]
 
 
-def _check_documents(pieces: npt.NDArray[np.void], shared: SetHeader) -> tuple[list[str], npt.NDArray[np.bool_]]:
-    """What is wrong with the pieces of documents [n], and which pieces are the last of their document, bool [n].
-
-    The pieces of a document must follow on each other from 0, agree about its cluster, and be called whole only alone;
-    where the policy truncates, a piece alone that fills its row may stand for a longer document.
-    """
-    halves = id_pairs(pieces["document"])
-    by_place = np.lexsort((pieces["offset"], halves[:, 1], halves[:, 0]))
-    halves, pieces = halves[by_place], pieces[by_place]
-    first = np.ones(len(pieces), np.bool_)
-    first[1:] = (halves[1:] != halves[:-1]).any(axis=1)
-    last = np.append(first[1:], True)[: len(pieces)]
-    ends = pieces["offset"].astype(np.int64) + pieces["length"]
-    expected = np.where(first, 0, np.append(0, ends[:-1])[: len(pieces)])
-    clusters = id_pairs(pieces["cluster"])
-    other_cluster = ~first
-    other_cluster[1:] &= (clusters[1:] != clusters[:-1]).any(axis=1)
-    truncated = shared.truncates & first & last & (pieces["kind"] == PIECE) & (pieces["length"] == shared.width)
-    faults = {
-        "pieces leave a gap or overlap": pieces["offset"] != expected,
-        "pieces name different clusters": other_cluster,
-        "pieces of the wrong kind": pieces["kind"] != np.where(first & last & ~truncated, WHOLE, PIECE),
-        f"pieces that {shared.packing} does not make": _against_policy(pieces, first, last, shared),
-    }
-    is_last = np.empty(len(pieces), np.bool_)
-    is_last[by_place] = last & ~truncated
-    problems = []
-    for fault, where in faults.items():
-        if where.any():
-            problems.append(f"{fault}: document {_named(unique_pairs(halves[where]))}")
-    return problems, is_last
-
-
-def _against_policy(
-    pieces: npt.NDArray[np.void], first: npt.NDArray[np.bool_], last: npt.NDArray[np.bool_], shared: SetHeader
-) -> npt.NDArray[np.bool_]:
-    """Which of the pieces [n], sorted by document and offset, the packing policy would not have made, bool [n]."""
-    if shared.packing == "best_fit":  # cuts whole rows off long documents, never less
-        return ~last & (pieces["length"] != shared.width)
-    if shared.packing == "one_per_row":
-        return ~first | (pieces["start"] > 0)
-    return np.zeros(len(pieces), np.bool_)
-
-
-def _named(pairs: Pairs) -> str:
-    """Some of the ids [n, 2] by name, the rest by number."""
-    names = ", ".join(pair_hex(pair) for pair in pairs[:NAMED])
-    return names if len(pairs) <= NAMED else f"{names} and {len(pairs) - NAMED} more"
-
-
 _FAULTS: Final = (
     "a piece that lies outside its row, overlaps another or is empty",
     "something else than padding outside the pieces",
@@ -206,15 +156,16 @@ _FAULTS: Final = (
     "a special token that is not at a document's border",
     "a document that does not begin with the bos token",
     "a document that does not end with the eos token",
+    "a fill-in-the-middle piece that does not begin with its sentinel",
 )
-_PLACE, _OUTSIDE, _INSIDE, _RANGE, _SPECIAL, _BOS, _EOS = range(7)
+_PLACE, _OUTSIDE, _INSIDE, _RANGE, _SPECIAL, _BOS, _EOS, _SENTINEL = range(8)
 
 
 def _count_faults(
     batch: pa.RecordBatch,
     begins: Int64,
     pieces: npt.NDArray[np.void],
-    is_last: npt.NDArray[np.bool_],
+    borders: Borders,
     shared: SetHeader,
 ) -> Int64:
     """How often each of `_FAULTS` occurs in the rows of a batch."""
@@ -223,8 +174,10 @@ def _count_faults(
     special[list(shared.special_ids.values())] = True
     bos, eos = (-1 if token is None else token for token in (shared.bos_id, shared.eos_id))
     tally = np.zeros(len(_FAULTS), np.int64)
-    start, length, offset = (pieces[name].astype(np.int64) for name in ("start", "length", "offset"))
-    _scan(tokens, begins, start, length, offset == 0, is_last, special, shared.padding_id, bos, eos, tally)
+    start, length = (pieces[name].astype(np.int64) for name in ("start", "length"))
+    mark = start + (borders.opens & shared.adds_bos)  # where a sentinel stands
+    marks = (borders.opens, borders.closes, borders.sentinel, mark)
+    _scan(tokens, begins, start, length, *marks, special, shared.padding_id, bos, eos, tally)
     tally[_BOS] *= shared.adds_bos
     tally[_EOS] *= shared.adds_eos
     return tally
@@ -236,8 +189,10 @@ def _scan(
     begins: Int64,
     start: Int64,
     length: Int64,
-    is_first: npt.NDArray[np.bool_],
-    is_last: npt.NDArray[np.bool_],
+    opens: npt.NDArray[np.bool_],
+    closes: npt.NDArray[np.bool_],
+    sentinel: Int64,
+    mark: Int64,
     special: npt.NDArray[np.bool_],
     padding: int,
     bos: int,
@@ -263,11 +218,14 @@ def _scan(
                 elif token == padding:
                     tally[_INSIDE] += 1
                 elif special[token]:
-                    opens = token == bos and is_first[piece] and i == begin
-                    closes = token == eos and is_last[piece] and i == end - 1
-                    tally[_SPECIAL] += not (opens or closes)
-            tally[_BOS] += is_first[piece] and line[begin] != bos
-            tally[_EOS] += is_last[piece] and line[end - 1] != eos
+                    begins_it = token == bos and opens[piece] and i == begin
+                    ends_it = token == eos and closes[piece] and i == end - 1
+                    marks_it = token == sentinel[piece] and i == mark[piece]
+                    tally[_SPECIAL] += not (begins_it or ends_it or marks_it)
+            tally[_BOS] += opens[piece] and line[begin] != bos
+            tally[_EOS] += closes[piece] and line[end - 1] != eos
+            if sentinel[piece] >= 0:
+                tally[_SENTINEL] += mark[piece] >= end or line[mark[piece]] != sentinel[piece]
             done = end
         for i in range(done, width):
             tally[_OUTSIDE] += line[i] != padding

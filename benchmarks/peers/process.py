@@ -78,6 +78,11 @@ def measured(
     return Measured(round(seconds, 1), round(sum(cpu.values()), 1), round(peak / 1000, 1))
 
 
+def cpu_seconds(root: int) -> float:
+    """CPU seconds of a process, of what else is in its session, and of their descendants that live."""
+    return sum(_members(root).values())
+
+
 def _ended(process: subprocess.Popen[bytes]) -> bool:
     """Whether it ends within INTERVAL."""
     with contextlib.suppress(subprocess.TimeoutExpired):

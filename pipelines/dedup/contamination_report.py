@@ -118,7 +118,7 @@ def _examples(finished: Finished, shown: dict[str, list[Row]], limit: int) -> di
     found: dict[str, list[Row]] = {item: [{} for _ in rows] for item, rows in shown.items()}
     columns = ["doc_id", "source", "uri", "text"]
     for document in rows_where(datasets.files(finished.output, "documents"), "doc_id", wanted, columns):
-        text = document["text"].encode()
+        text = (document["text"] or "").encode()
         for item, place, row in wanted[document["doc_id"]]:
             # As many bytes as hold one character more than is shown, so that the excerpt knows that it is one.
             span = text[row["start"] : min(row["end"], row["start"] + 4 * (limit + 1))].decode(errors="ignore")
@@ -128,6 +128,6 @@ def _examples(finished: Finished, shown: dict[str, list[Row]], limit: int) -> di
                 "uri": excerpt(document["uri"], 200),
                 "kept": kept.get(row["doc_id"]),
                 "share": row["share"],
-                "text": excerpt(span, limit),
+                "text": "[removed]" if document["text"] is None else excerpt(span, limit),
             }
     return found

@@ -2,7 +2,8 @@
 
 Documents come in the order in which their first pieces stand in the split, so that rows are read nearly in order, and
 shuffled as they were packed. A document that lies in one row is taken from there; the pieces of all others are
-collected first and sorted by (document, offset). Memory: 36 bytes for each piece of a cut document of the split, a few
+collected first and sorted by (document, offset), those of a fill-in-the-middle unit as they stand in their row: that is
+how a model is to read them. Memory: 37 bytes for each piece of a cut document of the split, a few
 times that while they are sorted; the pieces of one file; a batch.
 """
 
@@ -15,12 +16,12 @@ import numpy.typing as npt
 
 from shards.export import batches
 from shards.export.batches import Batch
-from shards.format import WHOLE, ShardError, id_pairs, pair_hex
+from shards.format import FILL_IN_THE_MIDDLE, WHOLE, ShardError, id_pairs, pair_hex
 from shards.pieces import pieces_by_row
 from shards.read import Int64, Split
 
 _CUT: Final = np.dtype(
-    [("high", "u8"), ("low", "u8"), ("offset", "u4"), ("row", "i8"), ("start", "u4"), ("length", "u4")]
+    [("high", "u8"), ("low", "u8"), ("kind", "u1"), ("offset", "u4"), ("row", "i8"), ("start", "u4"), ("length", "u4")]
 )
 
 
@@ -76,7 +77,7 @@ def _cut_documents(split: Split) -> _Places:
         table = np.empty(np.count_nonzero(chosen), _CUT)
         halves = id_pairs(pieces["document"][chosen])
         table["high"], table["low"], table["row"] = halves[:, 0], halves[:, 1], rows[chosen] + begin
-        for name in ("offset", "start", "length"):
+        for name in ("kind", "offset", "start", "length"):
             table[name] = pieces[name][chosen]
         tables.append(table)
         begin += file.entry.rows
@@ -85,9 +86,19 @@ def _cut_documents(split: Split) -> _Places:
     first = np.ones(len(cut), np.bool_)
     first[1:] = (cut["high"][1:] != cut["high"][:-1]) | (cut["low"][1:] != cut["low"][:-1])
     _check_offsets(split, cut, first)
+    cut = cut[_as_read(cut, first)]
     borders = np.append(np.flatnonzero(first), len(cut))
     row, start, length = (cut[name].astype(np.int64) for name in ("row", "start", "length"))
     return _Places(row, start, length, borders).sorted()
+
+
+def _as_read(cut: npt.NDArray[np.void], first: npt.NDArray[np.bool_]) -> Int64:
+    """The order of pieces, sorted by document and offset, in which units stand as in their rows; int64 [n]."""
+    nth = np.arange(len(cut))
+    document = np.cumsum(first) - 1
+    in_unit = cut["kind"] == FILL_IN_THE_MIDDLE
+    part = np.where(in_unit, (nth - np.flatnonzero(first)[document]) // 3, nth)
+    return np.lexsort((np.where(in_unit, cut["start"], 0), part, document))
 
 
 def _check_offsets(split: Split, cut: npt.NDArray[np.void], first: npt.NDArray[np.bool_]) -> None:

@@ -57,7 +57,7 @@ def test_sums_hold_for_every_source(run: Path) -> None:
         assert row["dropped"] == sum(row[f"dropped_{reason}"] for reason in funnel.REASONS)
     assert page["totals"]["read"] == page["documents_in"] == 14
     web = page["sources"]["web"]
-    assert [web[f"dropped_{reason}"] for reason in funnel.REASONS] == [1, 1, 5, 1, 1]
+    assert [web[f"dropped_{reason}"] for reason in funnel.REASONS] == [1, 0, 1, 5, 1, 1]
     assert page["sources"]["nothing"]["read"] == 0
 
 
@@ -340,7 +340,10 @@ def test_tokenizer_shards_and_training(run: Path) -> None:
         "tokens_per_word": 1.25,
     }
     finish(run, "tokenizer", {"entries": 300, **counts, "groups": {"web": counts}})
-    finish(run, "pack", {"tokens": 1_005, "rows": 9, "files": 2, "sources": {"web": {"train": 1_000, "test": 5}}})
+    packing = {"rows": 9, "tokens": 1_005, "documents": 4, "cuts": 8, "cut_documents": 2, "context_lost": 201}
+    packing |= {"dropped": 335, "middle_last": 3}
+    packed = {"tokens": 1_005, "rows": 9, "files": 2, "sources": {"web": {"train": 1_000, "test": 5}}}
+    finish(run, "pack", packed | {"packing": {"train": packing}})
     split = {"files": 1, "rows": 9, "tokens": 1_005, "padding": 3, "documents": 4}
     manifest = {"header": {"context_length": 128, "packing": "concatenate"}, "splits": {"train": split}}
     (run / "shards").mkdir()
@@ -361,6 +364,9 @@ def test_tokenizer_shards_and_training(run: Path) -> None:
     assert "training loss, nats per token" in shown
     assert "Once " + HOSTILE.replace("\0", "\ufffd") in shown
     assert "0.30%" in shown  # padding: 3 of 1,008
+    for cell in ("1.33", "20.00%", "25.00%"):  # 12 parts in 9 rows, 201 of 1,005 tokens, 335 of 1,340
+        assert f"<td>{cell}</td>" in text
+    assert page["packing"] == {"train": packing}
     assert "script" not in Page(text).tags
 
 

@@ -5,13 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from shard_cases import make_header, make_id, make_set, make_table
+from shard_cases import make_header, make_set, make_table
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from typer.testing import CliRunner
 
-from shards import read
 from shards.cli import app
-from shards.inspect import inspect
 from shards.manifest import write_manifest
 from shards.write import write_shard
 
@@ -44,33 +42,6 @@ def run_directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_facts_count_what_is_there(shard_set: Path) -> None:
-    facts = {(fact.split, fact.bucket): fact for fact in inspect(read.open(shard_set))}
-    assert list(facts) == [("train", "code"), ("train", "web"), ("validation", "web")]
-    web = facts["train", "web"]
-    assert (web.files, web.rows, web.tokens, web.padding, web.documents) == (1, 17, 263, 9, 5)
-    # rows of 16 tokens: 5 | 40 over 3 rows | 2 | 200 over 14 rows | 16 over 2 rows
-    assert (web.pieces, web.cut_documents) == (1 + 3 + 1 + 14 + 2, 3)
-    assert web.lengths == {1: 1, 2: 1, 4: 1, 5: 1, 7: 1}
-    assert web.padding_share == 9 / (17 * 16)
-    assert facts["train", "code"].lengths == {4: 3}
-    assert facts["train", "code"].pieces_per_row == 1
-
-
-@pytest.mark.parametrize("nested", [True, False])
-def test_inspect(run_directory: Path, nested: bool) -> None:
-    directory = str(run_directory / "shards" if nested else run_directory)
-    result = runner.invoke(app, ["inspect", directory, "--json"])
-    facts = json.loads(result.stdout)
-    assert result.exit_code == 0
-    assert facts["splits"]["validation"]["rows"] == 0
-    assert facts["buckets"][0]["documents"] == 2
-    assert sum(facts["buckets"][0]["lengths"].values()) == 2
-    table = runner.invoke(app, ["inspect", directory], env={"COLUMNS": "200"})
-    assert table.exit_code == 0
-    assert "train" in table.stdout
-
-
 def test_verify_names_the_damaged_file(shard_set: Path) -> None:
     result = runner.invoke(app, ["verify", str(shard_set)])
     assert (result.exit_code, "verified" in result.stdout) == (0, True)
@@ -84,29 +55,6 @@ def test_verify_names_the_damaged_file(shard_set: Path) -> None:
     result = runner.invoke(app, ["verify", str(shard_set), "--json"])
     assert result.exit_code == 1
     assert [problem["file"] for problem in json.loads(result.stdout)["problems"]] == ["train-00001.arrow"]
-
-
-def test_show(run_directory: Path) -> None:
-    result = runner.invoke(app, ["show", str(run_directory), "--rows", "99", "--json"])
-    rows = json.loads(result.stdout)["rows"]
-    pieces = sorted((piece for row in rows for piece in row["pieces"]), key=lambda p: (p["document"], p["offset"]))
-    texts = {make_id(i).hex(): "".join(p["text"] for p in pieces if p["document"] == make_id(i).hex()) for i in (0, 1)}
-    assert texts[make_id(0).hex()] == "Grüße [bold]<eos>"
-    assert sum(row["padding"] for row in rows) == 32 - sum(piece["length"] for piece in pieces)
-    plain = runner.invoke(app, ["show", str(run_directory / "shards"), "--rows", "99"])
-    assert plain.exit_code == 0
-    assert make_id(0).hex() in plain.stdout
-    assert "[bold]" in plain.stdout
-    assert "\x1b" not in plain.stdout
-    assert r"\x1b" in plain.stdout
-    assert r"red\x07" in plain.stdout
-    one = runner.invoke(app, ["show", str(run_directory), "--row", "1", "--json"])
-    assert [row["row"] for row in json.loads(one.stdout)["rows"]] == [1]
-
-
-def test_show_of_an_empty_split(run_directory: Path) -> None:
-    result = runner.invoke(app, ["show", str(run_directory), "--split", "validation", "--json"])
-    assert (result.exit_code, json.loads(result.stdout)["rows"]) == (0, [])
 
 
 def test_wrong_arguments_end_with_2(run_directory: Path, tmp_path: Path) -> None:
