@@ -13,9 +13,10 @@ from pydantic import Field, field_validator, model_validator
 from pipelines.dedup.curve import bands_and_rows
 from pipelines.dedup.options import Repeats
 from pipelines.errors import ConfigError
-from pipelines.pack_config import SENTINELS, Pack
+from pipelines.pack_config import Pack
 from pipelines.source_config import Kind, LanguageCode, Model, Name, Source, nearest
 from pipelines.tokenizer_config import Tokenizer
+from tokenizer.vocabulary import FILL_IN_THE_MIDDLE
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -225,7 +226,7 @@ class Config(Model):
                     raise ConfigError(f"{key}: no source is named {name!r}; {nearest(name, names)}")
         if set(self.tokenizer.weights.languages) - {"und"} and "language" not in self.annotate.families:
             raise ConfigError("tokenizer.weights.languages: annotate.families has no `language`, so no text has one")
-        for token in SENTINELS if self.pack.fill_in_the_middle else ():
+        for token in FILL_IN_THE_MIDDLE if self.pack.fill_in_the_middle else ():
             if token not in self.tokenizer.special_tokens:
                 raise ConfigError(f"pack.fill_in_the_middle: tokenizer.special_tokens lacks {token!r}")
         if self.split.validation + self.split.test >= 1:

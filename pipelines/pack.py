@@ -25,7 +25,7 @@ import xxhash
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipelines import texts, traits
+from pipelines import engine_report, texts, traits
 from pipelines.errors import ConfigError
 from pipelines.sink import Transform
 from shards import fill_in_the_middle
@@ -88,13 +88,14 @@ def encoder(
     buckets: str,
     middle_last: list[str],
     seed: int,
+    engine: str = "reference",
 ) -> Transform:
     """The transform of the sink: the corpus' texts of a task to `tokens`.
 
     `buckets`: what `write_buckets` wrote. `middle_last`: sources, of which the header's share has its middle last.
     """
     bucket_of = traits.lookup(buckets)
-    encoding = DocumentEncoder(tokenizer, SetHeader(**header), seed)
+    encoding = DocumentEncoder(tokenizer, SetHeader(**header), seed, engine)
 
     def write(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         for number in batch["id"].to_pylist():
@@ -109,6 +110,7 @@ def encoder(
                     }
                     yield {"tokens": pa.RecordBatch.from_pydict(columns, schema=TOKENS)}
                     del documents  # it holds its whole row group: the next one is read without it
+        yield engine_report.row(encoding.encoding.engine)
 
     return write
 
@@ -116,8 +118,8 @@ def encoder(
 class DocumentEncoder:
     """Documents to tokens as a shard set's header wants them."""
 
-    def __init__(self, tokenizer: str, header: SetHeader, seed: int) -> None:
-        self.encoding = encode.load(Path(tokenizer))
+    def __init__(self, tokenizer: str, header: SetHeader, seed: int, engine: str = "reference") -> None:
+        self.encoding = encode.load(Path(tokenizer), engine)
         self.header, self.seed = header, seed
         self.begin = np.array([header.bos_id] if header.adds_bos else [], header.dtype)
         self.end = np.array([header.eos_id] if header.adds_eos else [], header.dtype)

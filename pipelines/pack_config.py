@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from pipelines.source_config import Kind, Model, Source
 
-SENTINELS = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")  # as in Qwen2.5-Coder
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

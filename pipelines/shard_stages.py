@@ -11,25 +11,32 @@ from typing import Any
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from pipelines import datasets, pack, texts
+from pipelines import datasets, engine_report, pack, texts
 from pipelines.config import Config
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Stage, digest
-from pipelines.pack_config import SENTINELS
 from pipelines.run import Run, Step
 from pipelines.tokenizer_stage import tokenizer
 from shards.format import FillInTheMiddle, SetHeader
 from shards.manifest import write_manifest
 from shards.packing_report import PackingReport, add_up
 from tokenizer.encode import load
-from tokenizer.vocabulary import BEGIN_OF_TEXT, END_OF_TEXT, PADDING, read_tokenizer, sha256, token_bytes
+from tokenizer.vocabulary import (
+    BEGIN_OF_TEXT,
+    END_OF_TEXT,
+    FILL_IN_THE_MIDDLE,
+    PADDING,
+    read_tokenizer,
+    sha256,
+    token_bytes,
+)
 
 SPLITS = ("train", "validation", "test")
 
 
 def packed(run: Run) -> None:
     """corpus/ and tokenizer/ to shards/, by way of tokens/."""
-    config = [run.config.pack.model_dump(), run.config.seed, config_hash(run.config)]
+    config = [run.config.pack.model_dump(exclude={"engine"}), run.config.seed, config_hash(run.config)]
     stage = run.stage("pack", config=config, code=[pack.VERSION, version("tokenizers")])
     if stage.is_fresh():
         return
@@ -60,17 +67,30 @@ def encode(run: Run, stage: Stage, chunks: dict[str, list[str]], header: SetHead
         "buckets": str(buckets),
         "middle_last": [] if settings is None else settings.sources_of(run.config.sources),
         "seed": run.config.seed,
+        "engine": run.config.pack.engine,
     }
     for key, files in chunks.items():
-        staging = stage.staging()
-        rows = texts.write(run.spark, files, staging, key[:16], "pipelines.pack:encoder", arguments)
-        stage.commit(key, staging, {"rows": rows})
-        run.say(f"pack: {rows.get('tokens', 0):,} documents encoded")
+        _encode_chunk(run, stage, key, files, arguments)
     shutil.rmtree(buckets)
 
 
+def _encode_chunk(run: Run, stage: Stage, key: str, files: list[str], arguments: dict[str, Any]) -> None:
+    """Some files of corpus/ to tokens/; all of them by the reference where an engine was found to differ in any."""
+    transform, staging = "pipelines.pack:encoder", stage.staging()
+    rows = texts.write(run.spark, files, staging, key[:16], transform, arguments)
+    engines = engine_report.take(staging)
+    if engines["differed"]:
+        run.say(f"pack: encoded once more by the reference, since {'; '.join(engines['reasons'])}")
+        shutil.rmtree(staging)
+        staging = stage.staging()
+        rows = texts.write(run.spark, files, staging, key[:16], transform, arguments | {"engine": "reference"})
+        engine_report.take(staging)
+    stage.commit(key, staging, {"rows": {"tokens": rows.get("tokens", 0)}, "engines": engines})
+    run.say(f"pack: {rows.get('tokens', 0):,} documents encoded")
+
+
 def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
-    """tokens/ to shards/, with facts: tokens by source and split."""
+    """tokens/ to shards/, with facts: tokens by source and split, what packing did, which engines encoded."""
     tokens = run.spark.read.parquet(*datasets.files(run.output, "tokens"))
     sums = [
         F.count("*").alias("documents"),
@@ -89,7 +109,8 @@ def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
         sources.setdefault(row["source"], {})[row["split"]] = row["tokens"]
     total = add_up(shard.report for shard in written)
     facts = {"tokens": total.tokens, "rows": total.rows, "files": len(written), "sources": sources}
-    stage.commit(stage.fingerprint, staging, facts | {"packing": _packing(written)})
+    engines = engine_report.total(chunk["engines"] for chunk in stage.chunk_facts())
+    stage.commit(stage.fingerprint, staging, facts | {"packing": _packing(written), "engines": engines})
 
 
 def _packing(written: list[pack.Packed]) -> dict[str, Any]:
@@ -139,9 +160,12 @@ def _fill_in_the_middle(run: Run, special_ids: dict[str, int]) -> FillInTheMiddl
     settings = run.config.pack.fill_in_the_middle
     if settings is None:
         return None
-    for token in SENTINELS:
+    for token in FILL_IN_THE_MIDDLE:
         if token not in special_ids:
-            raise ConfigError(f"pack.fill_in_the_middle: the tokenizer has no special token {token!r}")
+            raise ConfigError(
+                f"pack.fill_in_the_middle: the tokenizer has no special token {token!r}; "
+                "add it to tokenizer.special_tokens"
+            )
     if read_tokenizer(run.output / "tokenizer").get("normalizer") is not None:
         raise ConfigError(
             "pack.fill_in_the_middle: the tokenizer normalizes texts, so they cannot be cut at its tokens"
@@ -150,7 +174,7 @@ def _fill_in_the_middle(run: Run, special_ids: dict[str, int]) -> FillInTheMiddl
         token_bytes(run.output / "tokenizer")
     except ValueError as error:
         raise ConfigError(f"pack.fill_in_the_middle: {error}") from error
-    prefix, middle, suffix = SENTINELS
+    prefix, middle, suffix = FILL_IN_THE_MIDDLE
     return FillInTheMiddle(rate=settings.rate, spm_rate=settings.spm_rate, prefix=prefix, middle=middle, suffix=suffix)
 
 
@@ -163,6 +187,7 @@ def config_hash(config: Config) -> str:
         "chunk_bytes": True,
         "removals": True,
         "repeats": benchmarks,
+        "pack": {"engine"},  # all give the same tokens
     }
     page = config.model_dump(exclude=left_out, mode="json")
     page.pop("pretrain", None)

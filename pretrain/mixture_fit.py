@@ -31,6 +31,7 @@ FOLDS: Final = 8
 RIDGE: Final = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # on standardized features
 FLOOR: Final = (0.5, 0.8, 0.9, 0.95, 0.98)  # c, as a part of the least loss seen
 OWN: Final = (3e-4, 1e-3, 3e-3, 1e-2)  # e: the share below which a source counts as absent
+FTOL: Final = 1e-5  # relative change of the sum of squares that ends a fit: far below what proxies differ by
 PULL: Final = (0.01, 0.03, 0.1, 0.3, 1.0)  # of log w to their mean, in units of the residuals' variance
 
 
@@ -154,7 +155,7 @@ def _transfer(mixtures: Float, losses: Float, own: int | None, pull: float) -> P
     start[2:] = scale - 4.0  # other sources are worth little to begin with
     if own is not None:
         start[2 + own] = scale
-    found: Any = least_squares(residuals, start, jac=jacobian, x_scale="jac", max_nfev=200)
+    found: Any = least_squares(residuals, start, jac=jacobian, x_scale="jac", ftol=FTOL, max_nfev=200)
     floor, a, worth = found.x[0], np.exp(found.x[1]), np.exp(found.x[2:])
     return lambda asked: floor + (asked @ worth) ** -a
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tokenizer.files import replace_file
 from tokenizer.patterns import GPT2
-from tokenizer.train import replace_file
 from tokenizer.vocabulary import is_byte_level, read_tokenizer, sha256, special_ids, tokens
 
 

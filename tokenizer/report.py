@@ -10,6 +10,7 @@ from typing import Any
 from filters.scripts import SCRIPTS
 from tokenizer import report_growth
 from tokenizer.encode import Encoder, load
+from tokenizer.files import replace_file
 from tokenizer.report_counts import TEXT_COLUMNS, TOKEN_COLUMNS, Counts, Int64, Key, count
 from tokenizer.report_page import page
 from tokenizer.report_tokens import UNDER_TRAINED, spellings, vocabulary
@@ -63,15 +64,10 @@ def report(
 
 def write_report(content: Facts, directory: Path | str) -> Path:
     """Write a report into `directory` as report.json and report.html, each whole or not at all; returns the first."""
-    replace(Path(directory) / "report.html", page(content))
-    return replace(Path(directory) / "report.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def replace(file: Path, content: str) -> Path:
-    """Write a text file whole or not at all; returns it."""
-    part = file.with_name(file.name + ".part")
-    part.write_text(content, encoding="utf-8", newline="\n")
-    return part.replace(file)
+    file = Path(directory) / "report.json"
+    replace_file(file.with_suffix(".html"), page(content))
+    replace_file(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return file
 
 
 def _of_tokenizer(counts: Counts, number: int, path: Path, encoder: Encoder) -> Facts:

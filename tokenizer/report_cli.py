@@ -40,7 +40,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Measure the tokenizer in DIRECTORY on FILES, each a source of its own, or on a run's corpus."""
-    from tokenizer.report import replace
+    from tokenizer.files import replace_file
     from tokenizer.report import report as measure
     from tokenizer.report_page import page
 
@@ -50,7 +50,7 @@ def report(
     try:
         content = measure(directory, _texts(files or [], column, corpus, split, most_bytes), others, rare)
         if html is not None:
-            replace(html, page(content))
+            replace_file(html, page(content))
     except FileNotFoundError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -14,6 +14,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizers
 
+from tokenizer.files import replace_file
 from tokenizer.merges import train_merges
 from tokenizer.patterns import pattern_by_name
 from tokenizer.tally import count_texts
@@ -125,10 +126,3 @@ def save(tokenizer: Tokenizer, directory: Path | str, model_max_length: int | No
         config["model_max_length"] = model_max_length
     replace_file(directory / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
     replace_file(directory / "tokenizer.json", tokenizer.to_str(pretty=True) + "\n")
-
-
-def replace_file(file: Path, content: str) -> None:
-    """Write a file whole or not at all, in UTF-8, line ends as they are."""
-    part = file.with_name(file.name + ".part")
-    part.write_text(content, encoding="utf-8", newline="\n")
-    part.replace(file)

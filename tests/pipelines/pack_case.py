@@ -12,10 +12,9 @@ from small_run import prose
 from pipelines import datasets, shard_stages
 from pipelines.config import Config
 from pipelines.ledger import Ledger, read_stages
-from pipelines.pack_config import SENTINELS
 from pipelines.run import Run
 from tokenizer import train
-from tokenizer.vocabulary import SPECIAL_TOKENS
+from tokenizer.vocabulary import FILL_IN_THE_MIDDLE, SPECIAL_TOKENS
 
 SOURCES = [
     {"name": "web", "format": "warc", "paths": ["*.warc.gz"]},
@@ -51,7 +50,7 @@ def make_corpus(output: Path, sentinels: bool = True) -> dict[str, dict[str, Any
     (output / "signals" / "quality").mkdir(parents=True)
     words = [len(row["text"].split()) for row in documents.values()]
     pq.write_table(pa.table({"doc_id": list(documents), "words": words}), output / "signals" / "quality" / "a.parquet")
-    special = (*SPECIAL_TOKENS, *SENTINELS) if sentinels else SPECIAL_TOKENS
+    special = (*SPECIAL_TOKENS, *FILL_IN_THE_MIDDLE) if sentinels else SPECIAL_TOKENS
     train.save(
         train.train([row["text"] for row in documents.values()], 700, special_tokens=special), output / "tokenizer"
     )
@@ -67,7 +66,7 @@ def make_config(**changes: Any) -> Config:
         "fill_in_the_middle": {"rate": 0.5},
     }
     page = {"name": "small", "seed": 3, "sources": SOURCES, "chunk_bytes": 20_000, "pack": pack}
-    page["tokenizer"] = {"special_tokens": list(SENTINELS)}
+    page["tokenizer"] = {"special_tokens": list(FILL_IN_THE_MIDDLE)}
     return Config.model_validate({**page, **changes, "pack": {**pack, **changes.get("pack", {})}})
 
 

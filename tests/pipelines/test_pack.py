@@ -7,11 +7,13 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pack_case import contents, make_config, make_corpus, run_pack
 from pyspark.sql import functions as F
 
-from pipelines import datasets, pack, shard_stages, texts
+from pipelines import datasets, engine_report, pack, shard_stages, texts
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Stage
 from shards.format import FILL_IN_THE_MIDDLE
@@ -276,3 +278,39 @@ def test_a_tokenizer_whose_tokens_are_not_the_texts_bytes_is_refused(again):
     path.write_text(json.dumps({**content, "model": model}))
     with pytest.raises(ConfigError, match="WordLevel model, not a byte-level BPE"):
         run_pack(again, make_config())
+
+
+@pytest.mark.parametrize("engine", ["fastokens", "reference"])
+def test_any_engine_gives_the_same_bytes_and_is_named(finished, again, engine):
+    if engine != "reference":
+        pytest.importorskip(engine)
+    engines = run_pack(again, make_config(pack={"engine": engine}))["engines"]
+    assert contents(again) == contents(finished[0])
+    assert engines["tasks"].keys() == {engine}
+    assert engines["differed"] == 0
+    assert (engines["compared"] > 0) == (engine != "reference")
+
+
+def test_a_chunk_in_which_an_engine_differed_is_encoded_again(finished, again, monkeypatch):
+    asked, real = [], texts.write
+
+    def write(spark, files, staging, prefix, transform, arguments, **options):
+        rows = real(spark, files, staging, prefix, transform, arguments, **options)
+        if transform == "pipelines.pack:encoder":
+            asked.append(arguments["engine"])
+            if arguments["engine"] != "reference":
+                lie = {"engine": "reference", "compared": 9, "differed": 1, "reasons": ["it said otherwise"]}
+                table = pa.table({"report": [json.dumps(lie)]}, engine_report.SCHEMA)
+                pq.write_table(table, staging / "engines" / "lie.parquet")
+                for file in (staging / "tokens").rglob("*.parquet"):
+                    file.write_bytes(b"tokens of another kind")
+        return rows
+
+    monkeypatch.setattr(texts, "write", write)
+    engines = run_pack(again, make_config(pack={"engine": "auto"}))["engines"]
+    chunks = len(asked) // 2
+    assert chunks > 1
+    assert asked == ["auto", "reference"] * chunks
+    assert contents(again) == contents(finished[0])
+    assert engines["differed"] == chunks
+    assert "it said otherwise" in engines["reasons"]
