@@ -17,6 +17,8 @@ import yaml
 from jobs.whole import run_stages
 from pipelines import class_archive, session
 from pipelines.errors import GristmillError
+from shards import read
+from shards.verify import verify
 
 SENTENCE = "the mill grinds what the field gives and nothing of the grain is lost on its way to the bread"
 
@@ -32,11 +34,19 @@ def warm_up() -> Path:
     made = archive.with_suffix(f".{os.getpid()}.part")
     with tempfile.TemporaryDirectory() as folder, _working_directory(Path(folder)):
         Path("config.yaml").write_text(yaml.safe_dump(_config(Path(folder), made)), encoding="utf-8")
-        run_stages(Path("config.yaml"), "out", until="corpus")
+        run_stages(Path("config.yaml"), "out", until="pack")
+        _read(Path("out") / "shards")
     if not made.is_file():
         raise GristmillError("Java wrote no class archive: it needs a Java 17 or newer with class data sharing")
     made.replace(archive)
     return archive
+
+
+def _read(shards: Path) -> None:
+    """What verifies and reads shards."""
+    verify(shards)
+    train = read.open(shards).split("train")
+    train.rows(train.order(seed=0).at([0])[1])
 
 
 def _config(folder: Path, archive: Path) -> dict[str, object]:
@@ -52,6 +62,8 @@ def _config(folder: Path, archive: Path) -> dict[str, object]:
         "rules": {"sets": {"text": []}},
         "language": {"keep": []},
         "split": {"validation": 0, "test": 0},
+        "tokenizer": {"vocab_size": 400},
+        "pack": {"context": 64},
         "spark": {"master": "local[2]", "conf": {"spark.driver.extraJavaOptions": options}},
     }
 

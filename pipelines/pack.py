@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -85,16 +86,17 @@ def encoder(
     tasks: list[list[texts.RowGroup]],
     tokenizer: str,
     header: dict[str, Any],
-    buckets: str,
+    buckets: str | None,
     middle_last: list[str],
     seed: int,
     engine: str = "reference",
 ) -> Transform:
     """The transform of the sink: the corpus' texts of a task to `tokens`.
 
-    `buckets`: what `write_buckets` wrote. `middle_last`: sources, of which the header's share has its middle last.
+    `buckets`: what `write_buckets` wrote, None where a document's bucket is its source. `middle_last`: sources, of
+    which the header's share has its middle last.
     """
-    bucket_of = traits.lookup(buckets)
+    bucket_of = None if buckets is None else traits.lookup(buckets)
     encoding = DocumentEncoder(tokenizer, SetHeader(**header), seed, engine)
 
     def write(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
@@ -102,11 +104,14 @@ def encoder(
             for file, group in tasks[number]:
                 split, source = (folder.partition("=")[2] for folder in Path(file).parts[-3:-1])
                 for documents in texts.batches(file, group, ["doc_id", "cluster", "text"]):
+                    sources = pa.repeat(source, len(documents))
                     columns = {
                         **encoding.columns(documents, source in middle_last),
                         "split": pa.repeat(split, len(documents)),
-                        "source": pa.repeat(source, len(documents)),
-                        "bucket": bucket_of(file, documents["doc_id"])["bucket"].combine_chunks(),
+                        "source": sources,
+                        "bucket": sources
+                        if bucket_of is None
+                        else bucket_of(file, documents["doc_id"])["bucket"].combine_chunks(),
                     }
                     yield {"tokens": pa.RecordBatch.from_pydict(columns, schema=TOKENS)}
                     del documents  # it holds its whole row group: the next one is read without it
@@ -115,11 +120,18 @@ def encoder(
     return write
 
 
+@lru_cache(maxsize=1)
+def _encoding(tokenizer: str, sha256: str, engine: str) -> encode.Encoder:
+    """The tokenizer of that digest, which a worker keeps from task to task: to load and compare it takes a second."""
+    return encode.load(Path(tokenizer), engine)
+
+
 class DocumentEncoder:
     """Documents to tokens as a shard set's header wants them."""
 
     def __init__(self, tokenizer: str, header: SetHeader, seed: int, engine: str = "reference") -> None:
-        self.encoding = encode.load(Path(tokenizer), engine)
+        self.encoding = _encoding(tokenizer, header.tokenizer_sha256, engine)
+        self.encoding.engine.count_anew()
         self.header, self.seed = header, seed
         self.begin = np.array([header.bos_id] if header.adds_bos else [], header.dtype)
         self.end = np.array([header.eos_id] if header.adds_eos else [], header.dtype)

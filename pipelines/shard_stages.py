@@ -60,11 +60,13 @@ def encode(run: Run, stage: Stage, chunks: dict[str, list[str]], header: SetHead
     if not chunks:
         return
     settings, buckets = run.config.pack.fill_in_the_middle, stage.staging()
-    pack.write_buckets(run.spark, run.output, run.config.pack.bucket, buckets)
+    by_source = run.config.pack.bucket == "source"
+    if not by_source:
+        pack.write_buckets(run.spark, run.output, run.config.pack.bucket, buckets)
     arguments = {
         "tokenizer": str(run.output / "tokenizer"),
         "header": header.model_dump(),
-        "buckets": str(buckets),
+        "buckets": None if by_source else str(buckets),
         "middle_last": [] if settings is None else settings.sources_of(run.config.sources),
         "seed": run.config.seed,
         "engine": run.config.pack.engine,

@@ -21,7 +21,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 Transform = Callable[[pa.RecordBatch], Iterator[dict[str, pa.RecordBatch]]]
-ROW_GROUP_BYTES = 32_000_000
+ROW_GROUP_BYTES = 16_000_000  # a task holds one, and a core waits for another's last one at the end
 
 FILE_SCHEMA = "dataset string, partition int, name string, rows long"
 FILE = pa.schema([("dataset", pa.string()), ("partition", pa.int32()), ("name", pa.string()), ("rows", pa.int64())])

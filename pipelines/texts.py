@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pipelines import sink
 from pipelines.heap import give_back_large_blocks
 
-TASK_BYTES = 32_000_000  # of a task's row groups, uncompressed; a larger row group is a task of its own
+TASK_BYTES = 16_000_000  # of a task's row groups, uncompressed; a larger row group is a task of its own
 BATCH_ROWS = 2_000
 BATCH_BYTES = 16_000_000  # of text; a longer text is a batch of its own
 
@@ -29,7 +29,7 @@ def write(
     prefix: str,
     transform: str,
     arguments: dict[str, Any],
-    task_bytes: int = TASK_BYTES,
+    task_bytes: int | None = None,
 ) -> dict[str, int]:
     """`sink.write` over the texts of files; the transform's argument `tasks` says whose are which: see `tasks`."""
     shared = tasks(files, task_bytes)
@@ -37,8 +37,12 @@ def write(
     return sink.write(numbers, staging, prefix, transform, {"tasks": shared, **arguments})
 
 
-def tasks(files: list[str], task_bytes: int = TASK_BYTES) -> list[list[RowGroup]]:
-    """Neighbouring row groups, in lists of about `task_bytes`. Depends on the files alone, not on the machine."""
+def tasks(files: list[str], task_bytes: int | None = None) -> list[list[RowGroup]]:
+    """Neighbouring row groups, in lists of about `task_bytes`, by default TASK_BYTES.
+
+    Depends on the files alone, not on the machine.
+    """
+    task_bytes = TASK_BYTES if task_bytes is None else task_bytes
     found: list[list[RowGroup]] = []
     size = task_bytes
     for file in files:

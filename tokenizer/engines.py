@@ -82,6 +82,10 @@ class Compared:
         self.compared = self.differed = 0
         return self.engine == name
 
+    def count_anew(self) -> None:
+        """Forget how many texts were compared, but no reason: the counts are then those of the next task."""
+        self.compared = self.differed = 0
+
     def __call__(self, texts: list[str]) -> Flat:
         """The ids of the texts, and how many each has."""
         if self.engine == "reference":

@@ -25,7 +25,7 @@ HERE = Path(__file__).parents[1]
 LARGE = 100_000_000  # bytes
 WANTED = {"ratio": 40, "signals_mb_per_second": 15, "annotate_mb_per_second": 3}
 GROWTH = 1.1  # of peak memory, that ten times as many documents may take
-GROUP_BYTES = 32_000_000  # of a row group, as ingest writes them
+GROUP_BYTES = 16_000_000  # of a row group, as ingest writes them
 
 Facts = dict[str, Any]
 

@@ -140,7 +140,7 @@ def test_other_parallelism_and_another_place_the_same_bytes(
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before)
     assert contents(again) == contents(finished[0])
-    assert facts == finished[2]
+    assert facts | {"engines": None} == finished[2] | {"engines": None}  # that counts tasks
 
 
 class Killed(BaseException):
