@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -195,17 +195,19 @@ def write(
 ) -> list[Packed]:
     """Pack the documents of `tokens` into shards below `folder`. Returns what is in each file."""
     spark = tokens.sparkSession
+    ends = accumulate(count for _, count in sorted(shards.items()))
     counts = spark.createDataFrame(
-        [(split, bucket, count) for (split, bucket), count in sorted(shards.items())],
-        "split string, bucket string, shards long",
+        [(split, bucket, count, end - count) for ((split, bucket), count), end in zip(sorted(shards.items()), ends)],
+        "split string, bucket string, shards long, first long",
     )
     key = F.shiftrightunsigned(F.xxhash64(F.lit(seed), F.lit("shard"), "document"), 11)
     placed = (
         tokens.join(F.broadcast(counts), ["split", "bucket"], how="inner")
         .withColumn("key", key)
         .withColumn("shard", F.floor(F.col("key") * F.col("shards") / F.lit(float(2**53))).cast("long"))
-        .repartition(max(1, sum(shards.values())), "split", "bucket", "shard")
-        .sortWithinPartitions("split", "bucket", "shard", "key", "document")
+        # A task for each shard: by a hash of their names some tasks would have several, others none.
+        .repartitionById(max(1, sum(shards.values())), (F.col("first") + F.col("shard")).cast("int"))
+        .sortWithinPartitions("key", "document")
         .select("split", "bucket", "shard", "document", "cluster", "tokens", "pieces", "suffix_first")
     )
     folder.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ class Pack(Model):
         description="documents end to end, cut at row ends; none cut that fits in a row; each in a row of its own, "
         "its end dropped where it is longer",
     )
-    shard_bytes: int = Field(256_000_000, ge=4096, description="size of a shard file to aim at")
+    shard_bytes: int = Field(100_000_000, ge=4096, description="size of a shard file to aim at")
     bucket: str = Field(
         "source",
         description="Spark SQL over source, uri, meta, stands_for, copies and signals, with at most 1,000 values: "
