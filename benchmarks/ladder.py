@@ -1,7 +1,7 @@
 """How well five small runs forecast the final loss of one with ten times the compute of the largest of them.
 
 Real texts, novels and the main texts of web pages below $GRISTMILL_DATA, are tokenized and packed here, without Spark:
-two buckets, a twentieth of the documents held out. `gristmill pretrain ladder` forecasts a run on them, then that run is
+two buckets, a twentieth of the documents held out. `gristmill pretrain ladder` forecasts a run on them, which is then
 trained. `error` is how much the forecast is above the loss that came out, as a part of it, `errors` the same along the
 curve; `naive` is the error of the guess that the larger run ends as the largest rung does. `compute_ratio` is 6 N D of
 the run over that of the largest rung, `rungs_share` all rungs' over the run's. `--size` multiplies parameters and
@@ -31,7 +31,6 @@ from pretrain.inputs import open_inputs
 from pretrain.ladder import Ladder, climb, measured
 from pretrain.ladder_forecast import Curve
 from pretrain.ladder_rungs import PARTS
-from pretrain.shape import match_shape
 from pretrain.train import run
 from shards.format import Header
 from shards.manifest import MANIFEST, write_manifest
@@ -41,8 +40,8 @@ from tokenizer.train import save, train
 from tokenizer.vocabulary import sha256, special_ids
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
-VOCABULARY, CONTEXT, BATCH = 2048, 128, 2048  # tokens
-PARAMETERS, TOKENS = 2.0e6, 2_000_000  # of the run, at size 1
+VOCABULARY, CONTEXT, BATCH = 1024, 128, 2048  # tokens
+WIDTH, LAYERS, TOKENS = 128, 4, 4_000_000  # of the run, at size 1
 PIECE = 20_000  # characters of a novel that are one document
 HELD_OUT = 20  # one document in so many
 
@@ -97,18 +96,18 @@ def prepare(work: Path) -> None:
 
 def settings(size: float) -> PretrainConfig:
     """The run that is forecast."""
-    tokens = round(TOKENS * size)
+    tokens, hidden = round(TOKENS * size), 8 * round(WIDTH * size**0.5 / 8)
     each = max(1, tokens // BATCH // PARTS)
     return PretrainConfig.model_validate(
         {
             "name": f"whole-{size:g}",
-            "model": match_shape(PARAMETERS * size, VOCABULARY),
+            "model": {"layers": LAYERS, "hidden": hidden, "heads": 4, "kv_heads": 4, "intermediate": hidden * 8 // 3},
             "batch_tokens": BATCH,
             "micro_batch": BATCH // CONTEXT,
             "steps": each * PARTS,
             "optimizer": {"lr": 3e-3},
             "schedule": {"kind": "cosine", "warmup": each * PARTS // 20, "final": 0.1},
-            "evaluation": {"every": each, "rows": 512},
+            "evaluation": {"every": each, "rows": 256},
             "checkpoint": {"every": max(50, each), "keep": 1},
             "sample": {"prompts": []},
         }
@@ -150,7 +149,7 @@ def compared(config: PretrainConfig, work: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=float, default=1.0, help="of the run: 2M parameters on 2M tokens at 1")
+    parser.add_argument("--size", type=float, default=1.0, help="of the run: 0.9M parameters on 4M tokens at 1")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--work", type=Path, default=CACHE / "ladder", help="directory for shards and runs")
     given = parser.parse_args()

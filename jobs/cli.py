@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.pretrain_commands import app as pretrain_commands_app
 from jobs.quality import app as quality_app
 from jobs.shard_commands import app as shard_commands_app
 from pretrain.cli import app as pretrain_app
@@ -25,6 +26,7 @@ shards_app.add_typer(shard_commands_app)
 shards_app.add_typer(shards_export_app)  # without a name: its commands stand beside the others
 shards_app.add_typer(shards_step_app)
 app.add_typer(pretrain_app, name="pretrain", help="Train a model on shards, measure it, sample from it.")
+pretrain_app.add_typer(pretrain_commands_app)
 config_app = typer.Typer(no_args_is_help=True)
 app.add_typer(config_app, name="config", help="Check a config; print the reference of all keys.")
 

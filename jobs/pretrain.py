@@ -9,8 +9,11 @@ import argparse
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 # A script's own folder is on the path, not the repository that holds the packages.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -19,10 +22,14 @@ from jobs.config import load
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Ledger
 from pipelines.run import output_of
+from pretrain.view import live_view
 
 
 def pretrain(config_path: Path, output: str | None) -> dict[str, Any]:
-    """Train the config's `pretrain` section on DIR/shards and return the run's summary. Raises GristmillError."""
+    """Train the config's `pretrain` section on DIR/shards and return the run's summary. Raises GristmillError.
+
+    On a terminal the run is shown as a table, elsewhere in lines.
+    """
     from jobs.whole import train
 
     config = load(config_path)
@@ -31,8 +38,9 @@ def pretrain(config_path: Path, output: str | None) -> dict[str, Any]:
     directory = output_of(config, output)
     if int(os.environ.get("RANK", "0")) > 0:  # the first process holds the lock for all
         return train(config.pretrain, directory)
-    with Ledger(directory) as ledger:
-        return train(config.pretrain, ledger.output)
+    console = Console(stderr=True)
+    with Ledger(directory) as ledger, live_view(console) if console.is_terminal else nullcontext() as on_event:
+        return train(config.pretrain, ledger.output, on_event)
 
 
 def main() -> None:

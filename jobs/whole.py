@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -84,20 +85,24 @@ def pretrain(run: Run) -> None:
     stage.finish({"name": config.name, **{k: v for k, v in result.items() if isinstance(v, int | float | str)}})
 
 
-def train(config: PretrainConfig, output: Path) -> dict[str, Any]:
+def train(
+    config: PretrainConfig, output: Path, on_event: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
     """Train on `output`'s shards, or go on where an earlier call was stopped. Returns the run's summary.
 
+    `on_event` sees what happens, see `pretrain.train.run`; by default it is told in lines.
     Raises ConfigError where the shards or the tokenizer are missing or the run's directory holds another run,
-    GristmillError where shards or checkpoints are damaged or the loss is not a number any more.
+    GristmillError where shards or checkpoints are damaged, memory or disk give out, or the loss is no number any more.
     """
     from pretrain import train as loop
     from pretrain.checkpoint import CheckpointError
+    from pretrain.failures import ResourceError
     from pretrain.interruption import StoppedError
     from pretrain.update import DivergedError
 
     try:
-        return loop.run(config, output / "shards", output / "tokenizer", output, _tell)
-    except (CheckpointError, DivergedError, ShardError) as error:
+        return loop.run(config, output / "shards", output / "tokenizer", output, on_event or _tell)
+    except (CheckpointError, DivergedError, ResourceError, ShardError) as error:
         raise GristmillError(f"pretrain: {error}") from error
     except StoppedError as error:
         stopped = GristmillError(f"pretrain: {error}")
@@ -113,7 +118,10 @@ def _tell(event: dict[str, Any]) -> None:
         speed = f"{event['tokens_per_second']:,.0f} tokens/s"
         say(f"pretrain: step {event['step']:,}, loss {event['loss']:.3f}, {speed}")
     elif event["kind"] == "evaluation":
-        say(f"pretrain: validation {event['bits_per_byte']:.3f} bits per byte")
+        score = event["bits_per_byte"]
+        say("pretrain: nothing is held out" if score is None else f"pretrain: validation {score:.3f} bits per byte")
+    elif event["kind"] == "rollback":
+        say(f"pretrain: back from step {event['after']:,} to {event['step']:,}, {event['rows']:,} rows passed over")
 
 
 def report(run: Run) -> None:

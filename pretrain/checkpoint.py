@@ -81,11 +81,13 @@ class State(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     step: int  # optimizer steps done
-    position: int  # rows consumed since the start of training
-    tokens: int  # positions the model has read: rows consumed times the context
+    position: int  # rows of the order that are behind: read, or passed over
+    tokens: int  # positions the model has read: rows read times the context
     parameters: int
     config: PretrainConfig
     origin: Origin
+    jumps: tuple[tuple[int, int], ...] = ()  # rows passed over from a step on, see `shards.reading`
+    rollbacks: int = 0  # so far
 
 
 class Checkpoints:
@@ -98,10 +100,17 @@ class Checkpoints:
         self._group = dist.new_group(backend="gloo") if world.size > 1 else None
         self._upload: Future[None] | None = None
 
-    def save(self, state: State, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    def save(
+        self,
+        state: State,
+        model: nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        spike: int | None = None,
+    ) -> None:
         """Copy weights and moments, and write them to step-NNNNNNNN in the background.
 
-        `latest` moves when all is written and checked; then all but the newest `config.checkpoint.keep` go. A process
+        `latest` moves when all is written and checked; then all but the newest `config.checkpoint.keep` go, and the
+        newest from before step `spike`, where that is given, to which the run may have to go back. A process
         killed at any moment leaves `latest` on a complete checkpoint. What went wrong with the checkpoint before is
         raised here: CheckpointError, `latest` still on the one before that.
         """
@@ -120,7 +129,7 @@ class Checkpoints:
             process_group=self._group,
             no_dist=self.world.size == 1,
         )
-        self._upload = _then(written, lambda: self._commit(state, temporary, target))
+        self._upload = _then(written, lambda: self._commit(state, temporary, target, spike))
 
     def finish(self) -> None:
         """Wait for what is being written. Raises CheckpointError where it could not be."""
@@ -138,7 +147,29 @@ class Checkpoints:
         if self._upload is not None:
             wait([self._upload])
 
-    def _commit(self, state: State, temporary: Path, target: Path) -> None:
+    def before(self, step: int) -> int | None:
+        """The step of the newest complete checkpoint from before `step`, None where there is none."""
+        steps = [int(path.name.removeprefix("step-")) for path in self.directory.glob("step-*")]
+        return max((one for one in steps if one < step), default=None)
+
+    def back_to(self, step: int) -> Path:
+        """Make the checkpoint of `step` the newest: later ones go. Returns its path; every process must call it."""
+        self.finish()
+        target = self.directory / f"step-{step:08d}"
+        if self.world.leads:
+            self._point(target)
+            for later in self.directory.glob("step-*"):
+                if later.name > target.name:
+                    shutil.rmtree(later)
+        self.world.barrier()
+        return target
+
+    def _point(self, target: Path) -> None:
+        with replacing(self.directory / LATEST) as pointer:
+            pointer.write_text(target.name + "\n", "utf-8")
+        _fsync(self.directory)
+
+    def _commit(self, state: State, temporary: Path, target: Path, spike: int | None) -> None:
         """Every process's part is written when the leader's call returns, as it writes the list of all parts last."""
         if not self.world.leads:
             return
@@ -152,11 +183,10 @@ class Checkpoints:
             shutil.rmtree(target)
         temporary.rename(target)
         _fsync(self.directory)
-        with replacing(self.directory / LATEST) as pointer:
-            pointer.write_text(target.name + "\n", "utf-8")
-        _fsync(self.directory)
+        self._point(target)
+        spared = None if spike is None else self.before(spike)
         for old in sorted(self.directory.glob("step-*"))[: -state.config.checkpoint.keep]:
-            if old != target:
+            if old != target and old.name != f"step-{spared or 0:08d}":
                 shutil.rmtree(old)
 
 

@@ -32,18 +32,24 @@ def evaluate_command(
     directory: Directory,
     name: Name = None,
     rows: Annotated[int | None, typer.Option(min=1, help="At most this many rows; default: the run's own.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Also by language or source, or by a Parquet file of doc_id and label.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Validation loss and bits per byte of a run's latest checkpoint, in all and per bucket, beside the baseline."""
     with _exit_status():
         run = _open(directory, name)
-        scores = run.evaluate(rows)
+        labels = {"by": run.evaluate_by(by, rows)} if by else {}
+        scores = {**run.evaluate(rows), **labels}
         if as_json:
             typer.echo(json.dumps(scores))
             return
         typer.echo(f"{run.path.name}, step {run.state.step}: {_line(scores)}")
         for bucket, part in scores["buckets"].items():
             typer.echo(f"  {bucket}: {_line(part)}")
+        for label, part in labels.get("by", {}).items():
+            typer.echo(f"  {by} {label}: {_line(part)}")
         typer.echo(f"unigram baseline: {_number(scores['unigram_bits_per_byte'])} bits per byte")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -134,6 +135,13 @@ class SpikeConfig(Frozen):
     window: int = Field(default=128, ge=8, description="Steps that a step is compared with.")
     threshold: float = Field(default=6.0, gt=0, description="Standard deviations above their mean that make a spike.")
     skip: bool = Field(default=False, description="Leave the weights as they are in a step that is a spike.")
+    rollback_after: int | None = Field(
+        default=None,
+        ge=1,
+        description="So many spikes among the last `window` steps take the run back to the newest checkpoint from "
+        "before the first of them, and on without the rows that were read since; none: never.",
+    )
+    rollbacks: int = Field(default=3, ge=1, description="Rollbacks at most; the next one would end the run.")
 
 
 class SampleConfig(Frozen):
@@ -212,7 +220,9 @@ class PretrainConfig(Frozen):
     schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="Learning rate over the run.")
     evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="Validation.")
     checkpoint: CheckpointConfig = Field(default=CheckpointConfig(), description="Saving.")
-    spikes: SpikeConfig = Field(default=SpikeConfig(), description="Spikes of the loss, noted or skipped.")
+    spikes: SpikeConfig = Field(
+        default=SpikeConfig(), description="Spikes of the loss: noted, skipped, gone back from."
+    )
     sample: SampleConfig = Field(default=SampleConfig(), description="Texts at the end.")
     seed: int = Field(
         default=1, ge=0, lt=2**63, description="Of the initial weights, the order of rows and the samples."
@@ -226,6 +236,11 @@ class PretrainConfig(Frozen):
     )
     compile: bool = Field(
         default=False, description="torch.compile the model: a minute at the start, faster steps after."
+    )
+    activation_checkpointing: bool = Field(
+        default=False,
+        description="Keep only what goes into each block, compute the rest again in the backward pass: less memory, "
+        "up to a third more time.",
     )
 
     @model_validator(mode="after")
@@ -243,9 +258,9 @@ class PretrainConfig(Frozen):
                 raise ValueError(f"{name}: steps must rise, not {', '.join(map(str, steps))}")
         return self
 
-    def reading(self, context: int) -> Reading:
-        """Which rows of `context` tokens each step reads."""
-        return reading_of(self.model_dump(mode="json"), context)
+    def reading(self, context: int, jumps: Sequence[tuple[int, int]] = ()) -> Reading:
+        """Which rows of `context` tokens each step reads, `jumps` passed over."""
+        return reading_of(self.model_dump(mode="json"), context, jumps)
 
     def total_steps(self, train_rows: int, context: int) -> int:
         """Optimizer steps of the run over `train_rows` rows of `context` tokens; one epoch if no length is given."""
@@ -258,11 +273,12 @@ class PretrainConfig(Frozen):
         """The part of the config, but for its length, that decides which numbers training computes; JSON-ready.
 
         A run may be resumed when the rest has changed: how often it is measured, saved and sampled, and on what
-        device. `micro_batch`, `parallel` and `compile` change rounding only.
+        device. `micro_batch`, `parallel`, `compile` and `activation_checkpointing` change rounding only.
         """
         length = {"steps", "tokens", "epochs"}
-        rest = {"name", "micro_batch", "evaluation", "checkpoint", "sample", "device", "parallel", "compile"}
-        return self.model_dump(mode="json", exclude=length | rest)
+        watching = {"name", "evaluation", "checkpoint", "sample"}
+        machine = {"micro_batch", "device", "parallel", "compile", "activation_checkpointing"}
+        return self.model_dump(mode="json", exclude=length | watching | machine)
 
 
 def so_far(trajectory: dict[str, Any], step: int) -> dict[str, Any]:

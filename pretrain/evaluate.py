@@ -51,7 +51,7 @@ def unigram_bits_per_byte(inputs: Inputs, config: PretrainConfig) -> float | Non
 def _validate(nats: Nats, inputs: Inputs, config: PretrainConfig, world: World = ALONE) -> dict[str, Any]:
     split = inputs.validation
     if split is None:
-        return {**_rates(np.zeros(4)), "buckets": {}}
+        return {**rates(np.zeros(4)), "buckets": {}}
     rows = spread_rows(split, config.evaluation.rows)
     return score(nats, split, rows, inputs.token_bytes, config.micro_batch, world)
 
@@ -103,31 +103,34 @@ def score(
     """
     # As many rows for every process, some of them twice: sharded processes go forward together or hang.
     share = rows[np.arange(world.rank, -(-len(rows) // world.size) * world.size, world.size) % max(1, len(rows))]
-    own = np.concatenate([np.zeros((0, 4)), *_row_sums(nats, split, share, token_bytes, micro_batch)])
+    found = measured(nats, split, share, token_bytes, micro_batch)
+    own = np.concatenate([np.zeros((0, 4)), *(parts.sum(axis=1) for _, parts in found)])
     sums = np.zeros((len(rows), 4))
     mine = np.arange(world.rank, len(rows), world.size)
     sums[mine] = own[: len(mine)]
     sums = np.array(world.sums(*sums.reshape(-1))).reshape(-1, 4)
     buckets = np.array([split.locate(int(row))[0].entry.bucket for row in rows], dtype=np.str_)
-    parts = {str(bucket): _rates(sums[buckets == bucket].sum(axis=0)) for bucket in np.unique(buckets)}
-    return {**_rates(sums.sum(axis=0)), "buckets": parts}
+    parts = {str(bucket): rates(sums[buckets == bucket].sum(axis=0)) for bucket in np.unique(buckets)}
+    return {**rates(sums.sum(axis=0)), "buckets": parts}
 
 
-def _row_sums(
+def measured(
     nats: Nats, split: Split, rows: Int64, token_bytes: npt.NDArray[np.integer], micro_batch: int
-) -> Iterator[Float64]:
-    """Per row, float64 [n, 4]: nats of all targets, their number, nats of text targets, their bytes."""
+) -> Iterator[tuple[Int64, Float64]]:
+    """Rows [n] and of each target of theirs, float64 [n, L, 4]: nats, 1, nats of text, bytes; 0 where none counts."""
     for begin in range(0, len(rows), micro_batch):
-        batch = read_batch(split, rows[begin : begin + micro_batch])
+        places = rows[begin : begin + micro_batch]
+        batch = read_batch(split, places)
         targets = batch.targets.numpy()
         counted = targets != IGNORE
         sizes = np.where(counted, token_bytes[np.where(counted, targets, 0)], 0).astype(np.int64)
         losses = nats(batch)
         parts = (np.where(counted, losses, 0.0), counted, np.where(sizes > 0, losses, 0.0), sizes)
-        yield np.stack([part.sum(axis=1) for part in parts], axis=1).astype(np.float64)
+        yield places, np.stack(parts, axis=2).astype(np.float64)
 
 
-def _rates(sums: Float64) -> dict[str, float | int | None]:
+def rates(sums: Float64) -> dict[str, float | int | None]:
+    """`loss`, `bits_per_byte`, `targets` and `bytes` of sums [4] of what `measured` says of targets."""
     nats, targets, text_nats, size = (float(value) for value in sums)
     return {
         "loss": nats / targets if targets and math.isfinite(nats) else None,

@@ -24,13 +24,13 @@ def read_metrics(path: Path) -> list[Record]:
 
 
 class Metrics:
-    """An append-only file of records that have `kind` ("train" or "evaluation") and `step`."""
+    """An append-only file of records that have `kind` ("train", "evaluation", "rollback") and `step`."""
 
     def __init__(self, path: Path, step: int, leads: bool = True):
         """Open `path` for a run that goes on from its checkpoint at `step`; only the process that leads writes.
 
-        What is about to happen again is dropped: updates after that step, and evaluations from it on (an evaluation
-        follows the checkpoint of its step).
+        What is about to happen again is dropped: updates after that step, and all else from it on (an evaluation and a
+        rollback follow the checkpoint of their step).
         """
         kept = [r for r in read_metrics(path) if r["step"] < step or (r["step"] == step and r["kind"] == "train")]
         if leads:
@@ -54,10 +54,10 @@ class Metrics:
         self._file.close()
 
 
-def calm(path: Path, step: int) -> list[tuple[float, float]]:
-    """Loss and gradient norm of the updates up to `step` that were no spikes, in order."""
+def calm_and_spikes(path: Path, step: int) -> tuple[list[tuple[float, float]], list[Record]]:
+    """Of the updates up to `step`, in order: loss and gradient norm of those that were no spikes; records of spikes."""
     updates = [r for r in read_metrics(path) if r["kind"] == "train" and r["step"] <= step]
-    return [(r["loss"], r["grad_norm"]) for r in updates if "spike" not in r]
+    return [(r["loss"], r["grad_norm"]) for r in updates if "spike" not in r], [r for r in updates if "spike" in r]
 
 
 def memory_mb(device: torch.device) -> float:

@@ -12,6 +12,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pretrain.attention import attend, document_offsets
 from pretrain.config import ModelConfig
@@ -116,7 +117,13 @@ class Trunk(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The language model. Weights are drawn from `seed` alone, the same on every device."""
+    """The language model. Weights are drawn from `seed` alone, the same on every device.
+
+    With `checkpointing` the backward pass of a block computes again what it needs, from the block's input (Chen et al.
+    2016, arXiv 1604.06174): the same numbers, memory for one block at a time.
+    """
+
+    checkpointing = False
 
     def __init__(self, config: ModelConfig, vocab: int, seed: int = 0):
         super().__init__()
@@ -160,7 +167,11 @@ class Decoder(nn.Module):
         angles = rotary(positions, self.config.hidden // self.config.heads, self.config.rope_theta, x.dtype)
         offsets = None if documents is None else document_offsets(documents)  # once for all layers
         for layer in self.model.layers:
-            x = layer(x, angles, offsets)
+            if self.checkpointing and torch.is_grad_enabled():
+                # nothing in a block draws random numbers, so there is no state of theirs to keep
+                x = checkpoint(layer, x, angles, offsets, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x = layer(x, angles, offsets)
         return self.lm_head(self.model.norm(x))
 
 

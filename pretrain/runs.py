@@ -11,9 +11,11 @@ import torch
 from pretrain import checkpoint
 from pretrain.checkpoint import State
 from pretrain.config import SampleConfig
+from pretrain.data import spread_rows
 from pretrain.device import choose_device
-from pretrain.evaluate import evaluate, unigram_bits_per_byte
+from pretrain.evaluate import evaluate, model_nats, unigram_bits_per_byte
 from pretrain.inputs import Inputs, open_inputs
+from pretrain.labels import documents_in, read_labels, score_by_label
 from pretrain.model import Decoder
 from pretrain.parallel import World
 from pretrain.sample import write_samples
@@ -37,6 +39,16 @@ class SavedRun:
         scores = evaluate(self.model, self.inputs, config, World(self.device))
         baseline = unigram_bits_per_byte(self.inputs, config)
         return {"step": self.state.step, **scores, "unigram_bits_per_byte": baseline}
+
+    def evaluate_by(self, by: str, rows: int | None = None) -> dict[str, dict[str, Any]]:
+        """Validation scores by a label of the documents, see `pretrain.labels`, which raises; {} without such rows."""
+        split, config = self.inputs.validation, self.state.config
+        if split is None:
+            return {}
+        chosen = spread_rows(split, config.evaluation.rows if rows is None else rows)
+        labels = read_labels(self.path.parent.parent, by, documents_in(split, chosen))
+        nats = model_nats(self.model, self.device)
+        return score_by_label(nats, split, chosen, self.inputs.token_bytes, config.micro_batch, labels)
 
     def sample(self, changes: dict[str, Any], seed: int | None = None) -> list[dict[str, str]]:
         """Texts under the run's sampling config with `changes`. Raises ValidationError for a wrong field."""

@@ -9,7 +9,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from shards.read import Split
+
+NAMED: Final = 8  # documents of a step that its record names; `gristmill shards step` tells all
 
 
 class Scores(NamedTuple):
@@ -40,6 +44,16 @@ class SpikeWatch:
             return scores
         self._seen.append((loss, grad_norm))
         return None
+
+
+def first_documents(split: Split, rows: Iterable[int]) -> list[str]:
+    """Ids (hex) of the first few documents in `rows` of a split, in the order of the batch."""
+    found: dict[str, None] = {}
+    for row in rows:
+        found |= dict.fromkeys(document.tobytes().hex() for document in split.pieces(row)["document"])
+        if len(found) >= NAMED:
+            break
+    return list(found)[:NAMED]
 
 
 def _score(value: float, window: tuple[float, ...]) -> float:

@@ -4,7 +4,9 @@
       checkpoints/    see `pretrain.checkpoint`
       metrics.jsonl   a line per update: step, tokens, loss (nats per token, before the update), lr, grad_norm
                       (before clipping), tokens_per_second, mfu (null where the device's peak is unknown), data_seconds,
-                      memory_mb; of a spike its z-scores, and whether the update was skipped; a line per evaluation
+                      memory_mb; of a spike its z-scores, its first documents, and whether the update was skipped;
+                      a line per evaluation; of a rollback the step before it (after), the rows passed over and the
+                      records of the spikes: the other lines of what was gone back on are dropped
       samples.json    texts that the finished model wrote
       summary.json    what came out; written last
 
@@ -14,11 +16,9 @@ torchrun every process runs this; one of them, which leads, writes the files.
 
 from __future__ import annotations
 
-import json
-import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,19 @@ from pretrain.checkpoint import Checkpoints, Origin, State
 from pretrain.config import PretrainConfig, so_far
 from pretrain.data import Batch, Loader, Prefetched
 from pretrain.device import precision_of
-from pretrain.evaluate import evaluate, unigram_bits_per_byte
+from pretrain.evaluate import evaluate
+from pretrain.failures import explained
 from pretrain.flops import peak_flops, step_flops
 from pretrain.inputs import Inputs, open_inputs
 from pretrain.interruption import Interruption, StoppedError, interruptible
-from pretrain.metrics import Metrics, Record, calm, memory_mb, read_metrics
+from pretrain.metrics import Metrics, Record, calm_and_spikes, memory_mb
 from pretrain.model import Decoder, parameter_count
 from pretrain.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
 from pretrain.parallel import World, joined, layout_of, spread
-from pretrain.sample import write_samples
-from pretrain.spikes import Scores, SpikeWatch
+from pretrain.rollback import recent_spikes, roll_back
+from pretrain.spikes import Scores, SpikeWatch, first_documents
+from pretrain.summary import finish, finished
 from pretrain.update import DivergedError, update
-from shards.atomic import replacing
 
 OnEvent = Callable[[Record], None]
 
@@ -53,29 +54,20 @@ def run(
 
     A finished run returns its summary at once; an interrupted one goes on from its last checkpoint. `on_event` is
     called, in the process that leads, with each record as it happens: kind "start" (step, steps, parameters, device,
-    processes), "train", "evaluation", "checkpoint" (step), "end" (the summary). Raises MismatchError where the
-    directory holds a run of other shards, another tokenizer, model or training config, StoppedError after a signal,
-    DivergedError, CheckpointError, and what `open_inputs` raises.
+    processes), "train", "evaluation", "rollback", "checkpoint" (step), "end" (the summary). Raises MismatchError where
+    the directory holds a run of other shards, another tokenizer, model or training config, StoppedError after a signal,
+    ResourceError where memory or disk give out, DivergedError, CheckpointError, and what `open_inputs` raises.
     """
     inputs = open_inputs(shards_dir, tokenizer_dir)
     directory = output_dir / "runs" / config.name
-    directory.mkdir(parents=True, exist_ok=True)
-    summary = finished(directory, config, inputs.origin(config))
-    if summary is not None:
-        return summary
-    with joined(config.device) as world, interruptible() as interruption:
+    with explained(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        summary = finished(directory, config, inputs.origin(config))
+        if summary is not None:
+            return summary
+    with explained(directory), joined(config.device) as world, interruptible() as interruption:
         tell = on_event if on_event is not None and world.leads else lambda event: None
         return Training.start(config, inputs, directory, world, interruption, tell).run()
-
-
-def finished(directory: Path, config: PretrainConfig, origin: Origin) -> dict[str, Any] | None:
-    """The summary of a run that is complete under this very config, else None."""
-    path = directory / "summary.json"
-    if not path.exists():
-        return None
-    summary = json.loads(path.read_text("utf-8"))
-    same = summary["config"] == config.model_dump(mode="json") and summary["origin"] == origin.model_dump(mode="json")
-    return summary if same else None
 
 
 @dataclass
@@ -90,15 +82,16 @@ class Training:
     on_event: OnEvent
     model: nn.Module  # as the processes share it
     optimizers: list[torch.optim.Optimizer]
-    batches: Prefetched
     checkpoints: Checkpoints
     metrics: Metrics
-    spikes: SpikeWatch
     parameters: int
     steps: int
-    saved: int  # step of the newest checkpoint
     step: int  # updates done
-    position: int  # rows consumed
+    rollbacks: int  # so far
+    loader: Loader = field(init=False)
+    batches: Prefetched = field(init=False)
+    spikes: SpikeWatch = field(init=False)
+    spiked: list[Record] = field(init=False)  # updates that were spikes
 
     @classmethod
     def start(
@@ -116,9 +109,12 @@ class Training:
         step = 0 if state is None else state.step
         if state is not None:
             _so_far(state.origin, step).refuse(_so_far(inputs.origin(config), step), f"{directory}")
-        loader, steps = Loader(inputs.train, config.reading(inputs.header.context_length)), inputs.steps(config)
+        jumps = () if state is None else state.jumps
+        loader = Loader(inputs.train, config.reading(inputs.header.context_length, jumps))
+        steps = inputs.steps(config)
         loader.reading.check(inputs.train, steps)
         decoder = Decoder(config.model, inputs.header.vocabulary_size, config.seed).to(world.device)
+        decoder.checkpointing = config.activation_checkpointing
         parameters = parameter_count(decoder)
         if config.compile:
             decoder.compile()
@@ -126,9 +122,7 @@ class Training:
         optimizers = build_optimizers(model, config.optimizer)
         if newest is not None:
             checkpoint.load(newest, model, optimizers)
-        diary = directory / "metrics.jsonl"
-        pin = world.device.type == "cuda"
-        return cls(
+        run = cls(
             config=config,
             inputs=inputs,
             directory=directory,
@@ -137,21 +131,37 @@ class Training:
             on_event=on_event,
             model=model,
             optimizers=optimizers,
-            batches=Prefetched(loader, step + 1, steps, world.rank, world.size, pin),
             checkpoints=Checkpoints(directory / "checkpoints", world),
-            metrics=Metrics(diary, step, world.leads),
-            spikes=SpikeWatch(config.spikes.window, config.spikes.threshold, calm(diary, step)),
+            metrics=Metrics(directory / "metrics.jsonl", step, world.leads),
             parameters=parameters,
             steps=steps,
-            saved=step,
             step=step,
-            position=0 if state is None else state.position,
+            rollbacks=0 if state is None else state.rollbacks,
         )
+        run.watch_spikes()
+        run.read_on(loader)
+        return run
+
+    def read_on(self, loader: Loader) -> None:
+        """Read what `loader` has for the steps to come."""
+        pin = self.world.device.type == "cuda"
+        self.loader = loader
+        self.batches = Prefetched(loader, self.step + 1, self.steps, self.world.rank, self.world.size, pin)
+
+    def watch_spikes(self) -> None:
+        """Begin with what the metrics say of the steps so far."""
+        history, self.spiked = calm_and_spikes(self.diary, self.step)
+        self.spikes = SpikeWatch(self.config.spikes.window, self.config.spikes.threshold, history)
+
+    @property
+    def diary(self) -> Path:
+        """The file of the metrics."""
+        return self.directory / "metrics.jsonl"
 
     @property
     def tokens(self) -> int:
         """Positions that the model has read, in all processes."""
-        return self.position * self.inputs.header.context_length
+        return self.loader.reading.rows(self.step) * self.inputs.header.context_length
 
     def run(self) -> dict[str, Any]:
         """Update, save and evaluate until the end; then write samples and the summary."""
@@ -170,8 +180,10 @@ class Training:
                 if self.step and self.step % self.config.evaluation.every == 0:
                     self._evaluate()
                 self._update()
+                back = roll_back(self)  # to a checkpoint: there is nothing new to save
                 stopped = int(self.world.most(self.interruption.number))
-                if self.step % self.config.checkpoint.every == 0 or self.step == self.steps or stopped:
+                due = self.step % self.config.checkpoint.every == 0 or self.step == self.steps
+                if (due or stopped) and not back:
                     self._save()
                 if stopped and self.step < self.steps:
                     self.checkpoints.finish()
@@ -182,7 +194,9 @@ class Training:
             self.batches.close()
             self.checkpoints.close()
             self.metrics.close()
-        return self._finish(validation)
+        summary = finish(self, validation)
+        self.on_event({"kind": "end", **summary})
+        return summary
 
     def _update(self) -> None:
         started = time.perf_counter()
@@ -210,20 +224,25 @@ class Training:
                 accept,
             )
         except DivergedError as error:
-            rest = f"the checkpoint of step {self.saved} is intact" if self.saved else "there is no checkpoint yet"
-            raise DivergedError(f"step {self.step + 1}: {error}; {rest}") from None
+            raise DivergedError(f"step {self.step + 1}: {error}") from None
         self.step += 1
-        self.position = sum(self.batches.reading.at(self.step))
         seconds = time.perf_counter() - started
-        self._record(
+        record = self.record(
             "train",
             tokens=self.tokens,
             loss=loss,
             lr=self.config.optimizer.lr * factor,
             grad_norm=norm,
             **self._speed(read, seconds),
-            **({"spike": spike[0]._asdict(), "skipped": self.config.spikes.skip} if spike else {}),
+            **(self._spike(spike[0]) if spike else {}),
         )
+        self.spiked += [record] if spike else []
+
+    def _spike(self, scores: Scores) -> Record:
+        """Of the latest update, which was one."""
+        rows = self.loader.rows(*self.loader.reading.at(self.step)).tolist()
+        documents = first_documents(self.inputs.train, rows)
+        return {"spike": scores._asdict(), "documents": documents, "skipped": self.config.spikes.skip}
 
     def _speed(self, batch: Batch, seconds: float) -> Record:
         """Of an update; every process takes part."""
@@ -239,65 +258,33 @@ class Training:
 
     def _save(self) -> None:
         self.metrics.sync()
+        reading, spikes = self.loader.reading, recent_spikes(self)
         state = State(
             step=self.step,
-            position=self.position,
+            position=sum(reading.at(self.step)),
             tokens=self.tokens,
             parameters=self.parameters,
             config=self.config,
             origin=self.inputs.origin(self.config),
+            jumps=reading.jumps,
+            rollbacks=self.rollbacks,
         )
-        self.checkpoints.save(state, self.model, self.optimizers)
-        self.saved = self.step
+        self.checkpoints.save(state, self.model, self.optimizers, spikes[0]["step"] if spikes else None)
         self.on_event({"kind": "checkpoint", "step": self.step})
 
     def _evaluate(self) -> Record:
         scores = evaluate(self.model, self.inputs, self.config, self.world)
-        self._record("evaluation", **scores)
+        self.record("evaluation", **scores)
         return scores
 
-    def _record(self, kind: str, **values: object) -> None:
+    def record(self, kind: str, **values: object) -> Record:
+        """Write down what happened at this step, and tell it."""
         record = {"kind": kind, "step": self.step, **values}
         self.metrics.write(record)
         self.on_event(record)
-
-    def _finish(self, validation: Record) -> dict[str, Any]:
-        samples = write_samples(
-            self.model, self.inputs.encoder, self.inputs.header, self.config.sample, self.config.seed
-        )
-        if self.world.leads:
-            _write_json(self.directory / "samples.json", samples)
-            _write_json(self.directory / "summary.json", self._summary(validation))
-        self.world.barrier()
-        summary: dict[str, Any] = json.loads((self.directory / "summary.json").read_text("utf-8"))
-        self.on_event({"kind": "end", **summary})
-        return summary
-
-    def _summary(self, validation: Record) -> dict[str, Any]:
-        updates = [r for r in read_metrics(self.directory / "metrics.jsonl") if r["kind"] == "train"]
-        return {
-            "name": self.config.name,
-            "steps": self.steps,
-            "tokens": self.tokens,
-            "parameters": self.parameters,
-            "device": str(self.world.device),
-            "processes": self.world.size,
-            "train_loss": updates[-1]["loss"],
-            "tokens_per_second": statistics.median(r["tokens_per_second"] for r in updates),
-            "validation_loss": validation["loss"],
-            "validation_bits_per_byte": validation["bits_per_byte"],
-            "unigram_bits_per_byte": unigram_bits_per_byte(self.inputs, self.config),
-            "validation": validation,
-            "config": self.config.model_dump(mode="json"),
-            "origin": self.inputs.origin(self.config).model_dump(mode="json"),
-        }
+        return record
 
 
 def _so_far(origin: Origin, step: int) -> Origin:
     """What the first `step` steps come from: a run may go on under other changes to come."""
     return origin.model_copy(update={"trajectory": so_far(origin.trajectory, step)})
-
-
-def _write_json(path: Path, value: object) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")

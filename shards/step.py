@@ -85,8 +85,9 @@ def steps_of_document(split: Split, reading: Reading, document: str, steps: int)
     for begin in range(0, end if tokens else 0, CHUNK):
         positions = np.arange(begin, min(begin + CHUNK, end))
         epochs, rows = order.at(positions)
-        hits = np.flatnonzero(np.isin(rows, wanted))
-        found = (array[hits].tolist() for array in (reading.step_of(positions), positions, rows, epochs))
+        readers = reading.step_of(positions)
+        hits = np.flatnonzero(np.isin(rows, wanted) & (readers > 0))
+        found = (array[hits].tolist() for array in (readers, positions, rows, epochs))
         for step, position, row, epoch in zip(*found):
             yield Occurrence(step, position, row, epoch, tokens[row])
 
@@ -127,7 +128,8 @@ def run_reading(directory: Path, name: str | None, shards: ShardSet) -> tuple[st
     try:
         content: dict[str, Any] = json.loads(file.read_text("utf-8"))
         config, origin = content["config"], content["origin"]
-        reading, steps = reading_of(config, shards.header.context_length), int(origin["trajectory"]["steps"])
+        reading = reading_of(config, shards.header.context_length, content.get("jumps") or ())
+        steps = int(origin["trajectory"]["steps"])
         digest = origin["order_digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file}: not readable: {error!r}") from None

@@ -38,6 +38,37 @@ def test_steps_follow_on_each_other(stages: list[tuple[int, int]]) -> None:
     assert reading.steps(0) == 1
 
 
+jumps = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 40)), max_size=4)
+
+
+@given(batches, jumps)
+def test_jumps_pass_over_rows(stages: list[tuple[int, int]], gaps: list[tuple[int, int]]) -> None:
+    plain = make(stages)
+    steps = np.cumsum([gap for gap, _ in gaps]) + 1
+    given = dict(zip(steps.tolist(), (rows for _, rows in gaps)))
+    reading = Reading.model_validate({**plain.model_dump(), "jumps": list(given.items())})
+    position, owner, read = 0, [], 0
+    for step in range(1, 70):
+        passed = given.get(step, 0)
+        rows = plain.at(step)[1]
+        assert reading.at(step) == (position + passed, rows)
+        owner += [0] * passed + [step] * rows
+        position += passed + rows
+        read += rows
+        assert reading.rows(step) == read
+    assert reading.rows(0) == 0
+    assert reading.step_of(np.arange(len(owner))).tolist() == owner
+    assert reading.steps(read) == plain.steps(read) == 69
+
+
+def test_going_on_after_a_step_forgets_what_came_later() -> None:
+    reading = make([(1, 4)]).after(10, 8).after(20, 6)
+    assert reading.jumps == ((11, 8), (21, 6))
+    assert reading.after(10, 30).jumps == ((11, 30),)
+    assert reading.after(15, 5).jumps == ((11, 8), (16, 5))
+    assert reading.at(11) == (48, 4)
+
+
 def test_there_is_no_step_0() -> None:
     with pytest.raises(ValueError, match="no step 0: steps count from 1"):
         make([(1, 4)]).at(0)
@@ -52,6 +83,8 @@ def test_there_is_no_step_0() -> None:
         ({"batches": [(1, 0)]}, "greater than or equal to 1"),
         ({"batches": [(1, 4)], "weights": [(3, {"web": 1})]}, "weights: must begin at step 1"),
         ({"batches": [(1, 4)], "caps": {"web": 2}}, "caps: need weights"),
+        ({"batches": [(1, 4)], "jumps": [(9, 4), (9, 5)]}, "jumps: steps must rise"),
+        ({"batches": [(1, 4)], "jumps": [(1, 4)]}, "greater than or equal to 2"),
     ],
 )
 def test_what_is_no_reading_is_refused(fields: dict, message: str) -> None:
@@ -71,6 +104,8 @@ def test_a_config_says_how_it_is_read() -> None:
         seed=3, batches=((1, 6), (5, 62)), weights=((1, {"web": 1}), (7, {"code": 1})), caps={"web": 2.5}
     )
     assert reading_of({"seed": 3, "batch_tokens": 10}, 16) == Reading(seed=3, batches=((1, 1),))
+    jumped = reading_of({"seed": 3, "batch_tokens": 10}, 16, [[4, 7]])
+    assert jumped == Reading(seed=3, batches=((1, 1),), jumps=((4, 7),))
 
 
 def test_without_weights_the_order_is_that_of_all_rows(shard_set: Path) -> None:

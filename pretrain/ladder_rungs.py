@@ -1,0 +1,103 @@
+"""The small runs that a large one is forecast from: their shapes, lengths and learning rates.
+
+The largest rung has the run's own tokens per parameter. From rung to rung parameters fall by the square root of three,
+and tokens go up and down, so that neither follows the other and both exponents of a law are determined.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pretrain.config import ModelConfig, PretrainConfig
+from pretrain.shape import count_parameters
+
+PARTS: Final = 10  # of a rung, after each of which it is measured
+LARGEST: Final = 10**-0.5  # of the run's parameters, and of its tokens: a tenth of its compute
+FALL: Final = 3**-0.5  # parameters of a rung, of those of the one before
+TOKENS: Final = (1.0, 1 / 4, 1 / 2)  # of the largest rung's, over and over
+WIDTH: Final = 8  # widths are multiples of it
+HEAD: Final = 8  # dimensions of a head, at least
+BLOCKS: Final = 2  # at least: one block alone cannot continue what it saw before (Olsson et al. 2022, arXiv 2209.11895)
+# Exponents of the best learning rate and batch in C = 6 N D (DeepSeek LLM, arXiv 2401.02954, equation 1). With the
+# run's own batch a short rung would end after so few steps that its loss says more about these than about its size.
+RATE: Final = -0.125
+BATCH: Final = 0.3271
+
+
+def rungs(
+    config: PretrainConfig, vocabulary: int, context: int, steps: int, count: int, most: int
+) -> list[PretrainConfig]:
+    """`count` runs like `config`, which is one of `steps` steps; the largest first, none above `most` parameters.
+
+    Data, seed and the schedule's shape are the run's own; learning rate and batch are scaled by `RATE` and `BATCH`.
+    Raises ValueError for a config whose weights or batch change on the way, and where there are too few such shapes.
+    """
+    if config.batch_changes or config.data.changes:
+        name = "batch_changes" if config.batch_changes else "data.changes"
+        raise ValueError(f"{name}: runs that change on the way cannot be forecast from shorter ones")
+    whole = count_parameters(config.model, vocabulary).all
+    rows = max(1, config.batch_tokens // context)
+    largest = min(float(most), LARGEST * whole)
+    shapes = _shapes(config.model, vocabulary, most)
+    found: list[PretrainConfig] = []
+    for number in range(count):
+        wanted = largest * FALL**number
+        if not shapes:
+            raise ValueError(
+                f"no {count} smaller models than the config's have at most {most:,} parameters with a vocabulary of "
+                f"{vocabulary:,}: raise --parameters or ask for fewer rungs"
+            )
+        size = min(shapes, key=lambda size: abs(size / wanted - 1))
+        length = largest / whole * TOKENS[number % len(TOKENS)]
+        batch = max(1, round(rows * (size / whole * length) ** BATCH))
+        each = max(1, round(steps * rows * length / batch / PARTS))
+        found.append(_rung(config, f"rung-{number}", shapes.pop(size), size / whole, batch * context, each, steps))
+    return found
+
+
+def _rung(
+    config: PretrainConfig, name: str, model: ModelConfig, size: float, batch: int, each: int, steps: int
+) -> PretrainConfig:
+    """A run of `size` times the parameters, `PARTS` times `each` steps of `batch` tokens."""
+    length = each * PARTS / steps
+    optimizer = config.optimizer.model_dump()
+    factor = (size * length * batch / config.batch_tokens) ** RATE
+    optimizer["lr"] *= factor
+    if optimizer["muon"] and optimizer["muon"]["lr"]:
+        optimizer["muon"]["lr"] *= factor
+    changes: dict[str, Any] = {
+        "name": name,
+        "model": model.model_dump(),
+        "batch_tokens": batch,
+        "steps": each * PARTS,
+        "tokens": None,
+        "epochs": None,
+        "optimizer": optimizer,
+        "schedule": {**config.schedule.model_dump(), "warmup": round(config.schedule.warmup * length)},
+        "evaluation": {**config.evaluation.model_dump(), "every": each},
+        "checkpoint": {**config.checkpoint.model_dump(), "keep": 1},
+        "sample": {**config.sample.model_dump(), "prompts": ()},
+    }
+    return PretrainConfig.model_validate({**config.model_dump(), **changes})
+
+
+def _shapes(model: ModelConfig, vocabulary: int, most: int) -> dict[int, ModelConfig]:
+    """The model at smaller widths, by number of parameters up to `most`: depth and SwiGLU in proportion."""
+    found = {}
+    for hidden in range(WIDTH, model.hidden, WIDTH):
+        heads = max(1, min(model.heads, hidden // HEAD))
+        while hidden % (2 * heads):
+            heads -= 1
+        groups = model.heads // model.kv_heads
+        changes = {
+            "hidden": hidden,
+            "heads": heads,
+            "kv_heads": heads // groups if heads % groups == 0 else heads,
+            "layers": max(min(BLOCKS, model.layers), round(model.layers * hidden / model.hidden)),
+            "intermediate": max(8, round(model.intermediate * hidden / model.hidden)),
+        }
+        shape = ModelConfig.model_validate({**model.model_dump(), **changes})
+        size = count_parameters(shape, vocabulary).all
+        if size <= most:
+            found[size] = shape
+    return found

@@ -1,0 +1,67 @@
+"""A run that has come to its end: samples.json and summary.json, which is written last."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pretrain.checkpoint import Origin
+from pretrain.config import PretrainConfig
+from pretrain.evaluate import unigram_bits_per_byte
+from pretrain.metrics import Record, read_metrics
+from pretrain.sample import write_samples
+from shards.atomic import replacing
+
+if TYPE_CHECKING:
+    from pretrain.train import Training
+
+
+def finished(directory: Path, config: PretrainConfig, origin: Origin) -> dict[str, Any] | None:
+    """The summary of a run that is complete under this very config, else None."""
+    path = directory / "summary.json"
+    if not path.exists():
+        return None
+    summary = json.loads(path.read_text("utf-8"))
+    same = summary["config"] == config.model_dump(mode="json") and summary["origin"] == origin.model_dump(mode="json")
+    return summary if same else None
+
+
+def finish(run: Training, validation: Record) -> dict[str, Any]:
+    """Write samples and summary; every process must call it, one writes. Returns the summary."""
+    config, inputs = run.config, run.inputs
+    samples = write_samples(run.model, inputs.encoder, inputs.header, config.sample, config.seed)
+    if run.world.leads:
+        _write_json(run.directory / "samples.json", samples)
+        _write_json(run.directory / "summary.json", _summary(run, validation))
+    run.world.barrier()
+    summary: dict[str, Any] = json.loads((run.directory / "summary.json").read_text("utf-8"))
+    return summary
+
+
+def _summary(run: Training, validation: Record) -> dict[str, Any]:
+    updates = [r for r in read_metrics(run.directory / "metrics.jsonl") if r["kind"] == "train"]
+    return {
+        "name": run.config.name,
+        "steps": run.steps,
+        "tokens": run.tokens,
+        "parameters": run.parameters,
+        "device": str(run.world.device),
+        "processes": run.world.size,
+        "train_loss": updates[-1]["loss"],
+        "tokens_per_second": statistics.median(r["tokens_per_second"] for r in updates),
+        "validation_loss": validation["loss"],
+        "validation_bits_per_byte": validation["bits_per_byte"],
+        "unigram_bits_per_byte": unigram_bits_per_byte(run.inputs, run.config),
+        "validation": validation,
+        "config": run.config.model_dump(mode="json"),
+        "rollbacks": run.rollbacks,
+        "jumps": run.loader.reading.jumps,
+        "origin": run.inputs.origin(run.config).model_dump(mode="json"),
+    }
+
+
+def _write_json(path: Path, value: object) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
