@@ -6,12 +6,12 @@ from functools import lru_cache
 # malloc.h of glibc: the parameters' numbers. LARGE: bytes from which on a block is given back when it is freed.
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
-LARGE = 1 << 20
+LARGE = 1 << 17
 
 
 @lru_cache(maxsize=1)
 def give_back_large_blocks() -> None:
-    """Make malloc return every block of a mebibyte or more to the system as soon as it is freed.
+    """Make malloc return every block of 128 KiB or more to the system as soon as it is freed, as it does at first.
 
     By default glibc raises that size to 32 MiB as blocks are freed (mallopt(3), M_MMAP_THRESHOLD): arrays of a batch
     then leave holes between smaller ones that live on, and a worker's memory creeps up over its first dozen batches.
