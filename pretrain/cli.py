@@ -38,7 +38,7 @@ def evaluate_command(
     as_json: Json = False,
 ) -> None:
     """Validation loss and bits per byte of a run's latest checkpoint, in all and per bucket, beside the baseline."""
-    with _exit_status():
+    with exit_status():
         run = _open(directory, name)
         labels = {"by": run.evaluate_by(by, rows)} if by else {}
         scores = {**run.evaluate(rows), **labels}
@@ -65,7 +65,7 @@ def sample_command(
     as_json: Json = False,
 ) -> None:
     """Texts by a run's latest checkpoint; what is not given is as in the run's config."""
-    with _exit_status():
+    with exit_status():
         run = _open(directory, name)
         asked = {"prompts": tuple(prompt or ()) or None, "tokens": tokens, "temperature": temperature, "top_k": top_k}
         samples = run.sample({key: value for key, value in asked.items() if value is not None}, seed)
@@ -83,7 +83,7 @@ def _open(directory: Path, name: str | None) -> SavedRun:
 
 
 @contextmanager
-def _exit_status() -> Iterator[None]:
+def exit_status() -> Iterator[None]:
     """Say what went wrong in one sentence: status 2 for arguments and missing assets, 1 for damaged ones."""
     from pretrain.checkpoint import CheckpointError
     from shards.format import ShardError

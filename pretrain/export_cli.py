@@ -27,9 +27,9 @@ def export_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """A run's latest checkpoint as a directory for Hugging Face transformers: weights, configs, tokenizer."""
-    from pretrain.cli import _exit_status
+    from pretrain.cli import exit_status
 
-    with _exit_status():
+    with exit_status():
         from pretrain.export import architecture, export
 
         run = export(directory, output, name, dtype.value)

@@ -2,13 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tokenizer.exit_status import exit_status
 from tokenizer.export_cli import export, import_
 from tokenizer.patterns import PATTERNS
 from tokenizer.report_cli import report
@@ -21,19 +20,6 @@ Files = Annotated[list[Path], typer.Argument(help="Plain text, JSON Lines or Par
 Directory = Annotated[Path, typer.Argument(help="A tokenizer's directory, or its tokenizer.json.", exists=True)]
 Column = Annotated[str, typer.Option(help="The column of JSON Lines and Parquet that holds the text.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
-
-
-@contextmanager
-def _exit_status() -> Iterator[None]:
-    """Turn a missing file into exit status 2 and an unreadable one into 1, each with its one sentence."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except (ValueError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -73,7 +59,7 @@ def train(
     for option, value, valid in (("--pattern", pattern, PATTERNS), ("--tie-break", tie_break, TIE_BREAKS)):
         if value not in valid:
             raise typer.BadParameter(f"{value!r} is none of: {', '.join(valid)}", param_hint=option)
-    with _exit_status():
+    with exit_status():
         counted = count_texts((text for file in files for text in read_texts(file, column)), pattern, min_count)
         if not counted.bytes:
             raise typer.BadParameter("there is no text in them", param_hint="FILES")
@@ -121,7 +107,7 @@ def encode(
     """Print the ids of a text."""
     from tokenizer.encode import load
 
-    with _exit_status():
+    with exit_status():
         source = sys.stdin.buffer.read() if text is None else text.encode("utf-8", "surrogateescape")
         ids = load(directory).encode(source.decode("utf-8", "replace")).tolist()
     typer.echo(json.dumps(ids) if as_json else " ".join(map(str, ids)))
@@ -136,7 +122,7 @@ def decode(
     """Print the text of ids, as numbers or as a JSON list."""
     from tokenizer.encode import load
 
-    with _exit_status():
+    with exit_status():
         encoder = load(directory)
         numbers = ids or _numbers(sys.stdin.read())
         if unknown := [number for number in numbers if not 0 <= number < encoder.vocabulary_size]:

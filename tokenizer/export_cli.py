@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tokenizer.exit_status import exit_status
 from tokenizer.patterns import PATTERNS
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
-
-
-@contextmanager
-def _exit_status() -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except (ValueError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 def export(
@@ -38,7 +25,7 @@ def export(
         raise typer.BadParameter(f"{form!r} is none of: tiktoken", param_hint="--format")
     from tokenizer.export import export_tiktoken
 
-    with _exit_status():
+    with exit_status():
         beside = export_tiktoken(directory, output)
     facts = {"ranks": str(output), "beside": str(beside)}
     typer.echo(json.dumps(facts) if as_json else f"ranks in {output}, pattern and special tokens in {beside}")
@@ -74,7 +61,7 @@ def import_(
     from tokenizer.train import save
     from tokenizer.vocabulary import sha256
 
-    with _exit_status():
+    with exit_status():
         expression = None if pattern is None else PATTERNS[pattern]
         if len(files) == 1:
             facts = _beside(files[0])
