@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import accumulate, groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -181,38 +182,77 @@ class DocumentEncoder:
         return min(count, self.header.width) if self.header.truncates and unit is None else count
 
 
-def plan(tokens: DataFrame, header: SetHeader, shard_bytes: int) -> dict[tuple[str, str], int]:
-    """How many shards each (split, bucket) gets: as many as its rows fill at `shard_bytes` each, at least one."""
+class Sums(NamedTuple):
+    """Of the documents of `tokens/` that share split, source and bucket."""
+
+    split: str
+    source: str
+    bucket: str
+    documents: int
+    tokens: int  # that are to be in the shards
+    dropped: int
+    places: int  # that they take in rows: tokens, or whole rows where documents do not share them
+    fingerprint: int
+
+
+def sums(tokens: DataFrame, header: SetHeader) -> list[Sums]:
+    """What there is to pack, added up, sorted by source, split and bucket."""
     rows = F.greatest(F.lit(1), F.size("pieces") / 3)
     places = header.width * rows if header.packing == "one_per_row" else F.col("count")
-    sums = tokens.groupBy("split", "bucket").agg(F.sum(places).alias("tokens")).collect()
+    found = tokens.groupBy("split", "source", "bucket").agg(
+        F.count("*").alias("documents"),
+        F.sum("kept").alias("tokens"),
+        F.sum(F.col("count") - F.col("kept")).alias("dropped"),
+        F.sum(places).cast("long").alias("places"),
+        F.bit_xor("fingerprint").alias("fingerprint"),
+    )
+    return sorted(
+        (Sums(**row.asDict()) for row in found.collect()), key=lambda row: (row.source, row.split, row.bucket)
+    )
+
+
+def plan(found: list[Sums], header: SetHeader, shard_bytes: int) -> list[tuple[str, str, int]]:
+    """The shards of the set, (split, bucket, number): as many of each as fill at `shard_bytes`, at least one."""
+    places: dict[tuple[str, str], int] = {}
+    for row in found:
+        places[row.split, row.bucket] = places.get((row.split, row.bucket), 0) + row.places
     size = header.dtype.itemsize
-    return {(row["split"], row["bucket"]): max(1, -(-int(row["tokens"]) * size // shard_bytes)) for row in sums}
+    return [
+        (split, bucket, number)
+        for (split, bucket), count in sorted(places.items())
+        for number in range(max(1, -(-count * size // shard_bytes)))
+    ]
 
 
 def write(
-    tokens: DataFrame, shards: dict[tuple[str, str], int], header: SetHeader, seed: int, folder: Path
+    tokens: DataFrame, shards: list[tuple[str, str, int]], header: SetHeader, seed: int, folder: Path
 ) -> list[Packed]:
     """Pack the documents of `tokens` into shards below `folder`. Returns what is in each file."""
-    spark = tokens.sparkSession
-    ends = accumulate(count for _, count in sorted(shards.items()))
-    counts = spark.createDataFrame(
-        [(split, bucket, count, end - count) for ((split, bucket), count), end in zip(sorted(shards.items()), ends)],
-        "split string, bucket string, shards long, first long",
+    firsts, counts = {}, Counter((split, bucket) for split, bucket, _ in shards)
+    for place, (split, bucket, number) in enumerate(shards):
+        firsts.setdefault((split, bucket), place)
+    splits, buckets = zip(*counts) if counts else ((), ())
+    spread = pa.table(
+        {
+            "split": pa.array(splits, pa.string()),
+            "bucket": pa.array(buckets, pa.string()),
+            "first": pa.array(firsts.values(), pa.int64()),
+            "shards": pa.array(counts.values(), pa.int64()),
+        }
     )
     key = F.shiftrightunsigned(F.xxhash64(F.lit(seed), F.lit("shard"), "document"), 11)
+    number = F.floor(F.col("key") * F.col("shards") / F.lit(float(2**53)))
     placed = (
-        tokens.join(F.broadcast(counts), ["split", "bucket"], how="inner")
+        tokens.join(F.broadcast(tokens.sparkSession.createDataFrame(spread)), ["split", "bucket"], how="inner")
         .withColumn("key", key)
-        .withColumn("shard", F.floor(F.col("key") * F.col("shards") / F.lit(float(2**53))).cast("long"))
+        .withColumn("shard", (F.col("first") + number).cast("int"))
         # A task for each shard: by a hash of their names some tasks would have several, others none.
-        .repartitionById(max(1, sum(shards.values())), (F.col("first") + F.col("shard")).cast("int"))
-        .sortWithinPartitions("key", "document")
-        .select("split", "bucket", "shard", "document", "cluster", "tokens", "pieces", "suffix_first")
+        .repartitionById(max(1, len(shards)), F.col("shard"))
+        .select("shard", "key", "document", "cluster", "tokens", "pieces", "suffix_first")
     )
     folder.mkdir(parents=True, exist_ok=True)
     columns = "entry string, report string, fingerprint long"
-    written = placed.mapInArrow(_packer(str(folder), header.model_dump(), seed), columns).collect()
+    written = placed.mapInArrow(_packer(str(folder), shards, header.model_dump(), seed), columns).collect()
     return [
         Packed(FileEntry(**json.loads(row["entry"])), PackingReport(**json.loads(row["report"])), row["fingerprint"])
         for row in written
@@ -220,45 +260,41 @@ def write(
 
 
 def _packer(
-    folder: str, shared: dict[str, Any], seed: int
+    folder: str, shards: list[tuple[str, str, int]], shared: dict[str, Any], seed: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow over documents sorted by shard: writes each shard, reads it again, and says so in one row."""
+    """For mapInArrow over the documents of one shard: writes it, reads it again, and says so in one row."""
 
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        slices = (piece for batch in batches for piece in _by_shard(batch))
-        for (split, bucket, shard), group in groupby(slices, key=lambda piece: piece[0]):
-            header = Header(**shared, split=split, bucket=bucket)
-            name = f"{split}-{file_name(bucket)}-{shard:05d}.arrow"
-            table = _documents(pa.Table.from_batches([batch for _, batch in group]), header)
-            shuffle = xxhash.xxh3_64_intdigest(f"{seed}\0{name}".encode()) >> 1
-            path = Path(folder) / name
-            entry = write_shard(path, table, header, shuffle)
-            dropped = pc.sum(pc.list_value_length(table["tokens"])).as_py() - entry.tokens
-            found = report(read_layout(path), dropped)
-            yield pa.RecordBatch.from_pydict(
-                {
-                    "entry": [entry.model_dump_json()],
-                    "report": [found.model_dump_json()],
-                    "fingerprint": [shard_fingerprint(path)],
-                }
-            )
+        held = [batch for batch in batches if batch.num_rows]
+        if not held:
+            return
+        documents = pa.Table.from_batches(held)
+        split, bucket, number = shards[documents["shard"][0].as_py()]
+        header = Header(**shared, split=split, bucket=bucket)
+        name = f"{split}-{file_name(bucket)}-{number:05d}.arrow"
+        table = _documents(documents, header)
+        shuffle = xxhash.xxh3_64_intdigest(f"{seed}\0{name}".encode()) >> 1
+        path = Path(folder) / name
+        entry = write_shard(path, table, header, shuffle)
+        dropped = pc.sum(pc.list_value_length(table["tokens"])).as_py() - entry.tokens
+        found = report(read_layout(path), dropped)
+        yield pa.RecordBatch.from_pydict(
+            {
+                "entry": [entry.model_dump_json()],
+                "report": [found.model_dump_json()],
+                "fingerprint": [shard_fingerprint(path)],
+            }
+        )
 
     return pack
 
 
-def _by_shard(batch: pa.RecordBatch) -> Iterator[tuple[tuple[str, str, int], pa.RecordBatch]]:
-    """The runs of rows of one shard in a sorted batch."""
-    keys = list(zip(*(batch[name].to_pylist() for name in ("split", "bucket", "shard"))))
-    start = 0
-    for i in range(1, len(keys) + 1):
-        if i == len(keys) or keys[i] != keys[start]:
-            yield keys[start], batch.slice(start, i - start)
-            start = i
-
-
 def _documents(table: pa.Table, header: Header) -> pa.Table:
-    """A shard's documents as `write_shard` wants them: binary tokens as lists of integers, without a copy of each."""
-    column = table["tokens"].cast(pa.large_binary()).combine_chunks()
+    """A shard's documents, sorted by key, as `write_shard` wants them: binary tokens as lists of integers."""
+    wide = table.schema.get_field_index("tokens")
+    table = table.set_column(wide, "tokens", table["tokens"].cast(pa.large_binary()))  # more than 2 GB have room
+    table = table.sort_by([("key", "ascending"), ("document", "ascending")])
+    column = table["tokens"].combine_chunks()
     offsets = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, column.offset * 8)
     data = np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].view(header.dtype)
     lists = pa.LargeListArray.from_arrays(pa.array((offsets - offsets[0]) // header.dtype.itemsize), pa.array(data))

@@ -28,6 +28,8 @@ DEFAULTS = {
     # A Parquet file per task: small files are not merged beyond what keeps all cores busy.
     "spark.sql.files.maxPartitionBytes": "32000000",
     "spark.sql.files.openCostInBytes": "65536",
+    # The driver has just listed the files that it reads: a Spark job that looks at them once more takes longer.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
 }
 
 # What is hot in our jobs runs in Python's native code; compiling Spark's own code twice costs more than it gives back.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from functools import reduce
 from importlib.metadata import version
 from operator import xor
 from typing import Any
 
-from pyspark.sql import Row
-from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines import datasets, engine_report, pack, texts
 from pipelines.config import Config
@@ -93,22 +93,16 @@ def _encode_chunk(run: Run, stage: Stage, key: str, files: list[str], arguments:
 
 def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
     """tokens/ to shards/, with facts: tokens by source and split, what packing did, which engines encoded."""
-    tokens = run.spark.read.parquet(*datasets.files(run.output, "tokens"))
-    sums = [
-        F.count("*").alias("documents"),
-        F.sum("kept").alias("tokens"),
-        F.sum(F.col("count") - F.col("kept")).alias("dropped"),
-        F.bit_xor("fingerprint").alias("fingerprint"),
-    ]
-    expected = tokens.groupBy("split", "source").agg(*sums).orderBy("source", "split").collect()
+    tokens = run.spark.read.schema(from_arrow_schema(pack.TOKENS)).parquet(*datasets.files(run.output, "tokens"))
     staging = stage.staging()
-    counts = pack.plan(tokens, header, run.config.pack.shard_bytes)
-    written = pack.write(tokens, counts, header, run.config.seed, staging / "shards")
+    expected = pack.sums(tokens, header)
+    shards = pack.plan(expected, header, run.config.pack.shard_bytes)
+    written = pack.write(tokens, shards, header, run.config.seed, staging / "shards")
     _check(written, expected, header)
     write_manifest(staging / "shards", header, [shard.entry for shard in written], SPLITS)
-    sources: dict[str, dict[str, int]] = {}
+    sources: dict[str, Counter[str]] = {}
     for row in expected:
-        sources.setdefault(row["source"], {})[row["split"]] = row["tokens"]
+        sources.setdefault(row.source, Counter())[row.split] += row.tokens
     total = add_up(shard.report for shard in written)
     facts = {"tokens": total.tokens, "rows": total.rows, "files": len(written), "sources": sources}
     engines = engine_report.total(chunk["engines"] for chunk in stage.chunk_facts())
@@ -123,18 +117,18 @@ def _packing(written: list[pack.Packed]) -> dict[str, Any]:
     return {split: add_up(reports).model_dump(mode="json") for split, reports in sorted(by_split.items())}
 
 
-def _check(written: list[pack.Packed], expected: list[Row], header: SetHeader) -> None:
+def _check(written: list[pack.Packed], expected: list[pack.Sums], header: SetHeader) -> None:
     """Raise GristmillError unless the rows of the shards, put back together by document, are the documents."""
     total = add_up(shard.report for shard in written)
     for name, wanted, found in (
-        ("documents", sum(row["documents"] for row in expected), total.documents),
-        ("tokens", sum(row["tokens"] for row in expected), total.tokens),
-        ("tokens left out", sum(row["dropped"] for row in expected), total.dropped),
+        ("documents", sum(row.documents for row in expected), total.documents),
+        ("tokens", sum(row.tokens for row in expected), total.tokens),
+        ("tokens left out", sum(row.dropped for row in expected), total.dropped),
         ("places", total.rows * header.width, sum(shard.entry.tokens + shard.entry.padding for shard in written)),
     ):
         if wanted != found:
             raise GristmillError(f"pack: {wanted:,} {name} were to be packed, but the shards hold {found:,}")
-    if reduce(xor, (row["fingerprint"] for row in expected), 0) != reduce(xor, (s.fingerprint for s in written), 0):
+    if reduce(xor, (row.fingerprint for row in expected), 0) != reduce(xor, (s.fingerprint for s in written), 0):
         raise GristmillError("pack: the shards hold other tokens than the documents, though as many")
 
 
