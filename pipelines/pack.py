@@ -224,35 +224,42 @@ def plan(found: list[Sums], header: SetHeader, shard_bytes: int) -> list[tuple[s
     ]
 
 
-def write(
-    tokens: DataFrame, shards: list[tuple[str, str, int]], header: SetHeader, seed: int, folder: Path
-) -> list[Packed]:
-    """Pack the documents of `tokens` into shards below `folder`. Returns what is in each file."""
-    firsts, counts = {}, Counter((split, bucket) for split, bucket, _ in shards)
-    for place, (split, bucket, number) in enumerate(shards):
-        firsts.setdefault((split, bucket), place)
-    splits, buckets = zip(*counts) if counts else ((), ())
+def placed(tokens: DataFrame, shards: list[tuple[str, str, int]], seed: int) -> DataFrame:
+    """The documents of `tokens`, with `key`, a hash of 53 bits by which they are spread and sorted, and `shard`.
+
+    `shard` is the place in `shards` of the one that a document goes to.
+    """
+    counts = Counter((split, bucket) for split, bucket, _ in shards)
     spread = pa.table(
         {
-            "split": pa.array(splits, pa.string()),
-            "bucket": pa.array(buckets, pa.string()),
-            "first": pa.array(firsts.values(), pa.int64()),
+            "split": pa.array([split for split, _ in counts], pa.string()),
+            "bucket": pa.array([bucket for _, bucket in counts], pa.string()),
+            "first": pa.array([shards.index((*each, 0)) for each in counts], pa.int64()),
             "shards": pa.array(counts.values(), pa.int64()),
         }
     )
     key = F.shiftrightunsigned(F.xxhash64(F.lit(seed), F.lit("shard"), "document"), 11)
-    number = F.floor(F.col("key") * F.col("shards") / F.lit(float(2**53)))
-    placed = (
+    part = F.col("key") / F.lit(float(2**53))  # exact; the product of key and number would outgrow 64 bits
+    return (
         tokens.join(F.broadcast(tokens.sparkSession.createDataFrame(spread)), ["split", "bucket"], how="inner")
         .withColumn("key", key)
-        .withColumn("shard", (F.col("first") + number).cast("int"))
+        .withColumn("shard", (F.col("first") + F.floor(part * F.col("shards"))).cast("int"))
+    )
+
+
+def write(
+    tokens: DataFrame, shards: list[tuple[str, str, int]], header: SetHeader, seed: int, folder: Path
+) -> list[Packed]:
+    """Pack the documents of `tokens` into shards below `folder`. Returns what is in each file."""
+    documents = (
+        placed(tokens, shards, seed)
         # A task for each shard: by a hash of their names some tasks would have several, others none.
         .repartitionById(max(1, len(shards)), F.col("shard"))
         .select("shard", "key", "document", "cluster", "tokens", "pieces", "suffix_first")
     )
     folder.mkdir(parents=True, exist_ok=True)
     columns = "entry string, report string, fingerprint long"
-    written = placed.mapInArrow(_packer(str(folder), shards, header.model_dump(), seed), columns).collect()
+    written = documents.mapInArrow(_packer(str(folder), shards, header.model_dump(), seed), columns).collect()
     return [
         Packed(FileEntry(**json.loads(row["entry"])), PackingReport(**json.loads(row["report"])), row["fingerprint"])
         for row in written

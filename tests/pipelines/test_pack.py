@@ -126,6 +126,21 @@ def test_the_shuffle_is_global_and_seeded(finished, again):
             assert same == pytest.approx(1 / shards, abs=0.17)
 
 
+def test_documents_are_spread_evenly_over_any_number_of_shards(spark):
+    """More than a thousand of a bucket, at which the product of a key and their number has more than 63 bits."""
+    shards = [("train", "a", number) for number in range(3_000)] + [("train", "b", 0), ("train", "b", 1)]
+    ids = F.unhex(F.md5(F.col("id").cast("string")))
+    bucket = F.when(F.col("id") < 60_000, "a").otherwise("b")
+    tokens = spark.range(62_000).select(F.lit("train").alias("split"), bucket.alias("bucket"), ids.alias("document"))
+    rows = pack.placed(tokens, shards, seed=1).groupBy("bucket", "shard").count().collect()
+    counts = {row["shard"]: row["count"] for row in rows}
+    assert {row["shard"] for row in rows if row["bucket"] == "b"} == {3_000, 3_001}
+    assert sum(counts.values()) == 62_000
+    assert set(counts) == set(range(3_002))
+    assert max(counts[shard] for shard in range(3_000)) < 60  # 20 on average
+    assert abs(counts[3_000] - 1_000) < 160
+
+
 @pytest.mark.parametrize(
     ("partitions", "task_bytes", "chunk_bytes"), [("1", 1, 10**9), ("7", 10**9, 1), ("2", 20_000, 30_000)]
 )
