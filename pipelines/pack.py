@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipelines import engine_report, texts, traits
+from pipelines import encoded, texts, traits
+from pipelines.encoded import Sums
 from pipelines.errors import ConfigError
 from pipelines.sink import Transform
 from shards import fill_in_the_middle
@@ -39,7 +41,7 @@ from shards.packing_report import PackingReport, read_layout, report
 from shards.write import write_shard
 from tokenizer import encode, vocabulary
 
-VERSION = 3
+VERSION = 4
 MAX_BUCKETS: Final = 1_000  # each is at least a file in every split, and a weight to choose when training
 
 TOKENS = pa.schema(
@@ -101,6 +103,7 @@ def encoder(
     encoding = DocumentEncoder(tokenizer, SetHeader(**header), seed, engine)
 
     def write(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
+        found: list[Sums] = []
         for number in batch["id"].to_pylist():
             for file, group in tasks[number]:
                 split, source = (folder.partition("=")[2] for folder in Path(file).parts[-3:-1])
@@ -114,9 +117,11 @@ def encoder(
                         if bucket_of is None
                         else bucket_of(file, documents["doc_id"])["bucket"].combine_chunks(),
                     }
-                    yield {"tokens": pa.RecordBatch.from_pydict(columns, schema=TOKENS)}
+                    tokens = pa.RecordBatch.from_pydict(columns, schema=TOKENS)
+                    found.extend(encoded.sums(tokens, encoding.places(tokens)))
+                    yield {"tokens": tokens}
                     del documents  # it holds its whole row group: the next one is read without it
-        yield engine_report.row(encoding.encoding.engine)
+        yield encoded.row(encoding.encoding.engine, encoded.add_up(found))
 
     return write
 
@@ -163,6 +168,13 @@ class DocumentEncoder:
             "suffix_first": pa.array([bool(unit and unit.suffix_first) for unit in units]),
         }
 
+    def places(self, tokens: pa.RecordBatch) -> npt.NDArray[np.int64]:
+        """How many places in rows each document takes: its tokens, or whole rows where it shares none, int64 [n]."""
+        if self.header.packing != "one_per_row":
+            return tokens["count"].to_numpy()
+        units = pc.list_value_length(tokens["pieces"]).to_numpy() // 3  # pieces
+        return self.header.width * np.maximum(1, units).astype(np.int64)
+
     def _encode(self, batch: list[str] | pa.Array) -> list[Ids]:
         values, offsets = self.encoding.encode_batch(batch)
         return [values[a:b] for a, b in pairwise(offsets)]
@@ -180,35 +192,6 @@ class DocumentEncoder:
     def _kept(self, count: int, unit: Units | None) -> int:
         """How many of a document's tokens are to be in the shards."""
         return min(count, self.header.width) if self.header.truncates and unit is None else count
-
-
-class Sums(NamedTuple):
-    """Of the documents of `tokens/` that share split, source and bucket."""
-
-    split: str
-    source: str
-    bucket: str
-    documents: int
-    tokens: int  # that are to be in the shards
-    dropped: int
-    places: int  # that they take in rows: tokens, or whole rows where documents do not share them
-    fingerprint: int
-
-
-def sums(tokens: DataFrame, header: SetHeader) -> list[Sums]:
-    """What there is to pack, added up, sorted by source, split and bucket."""
-    rows = F.greatest(F.lit(1), F.size("pieces") / 3)
-    places = header.width * rows if header.packing == "one_per_row" else F.col("count")
-    found = tokens.groupBy("split", "source", "bucket").agg(
-        F.count("*").alias("documents"),
-        F.sum("kept").alias("tokens"),
-        F.sum(F.col("count") - F.col("kept")).alias("dropped"),
-        F.sum(places).cast("long").alias("places"),
-        F.bit_xor("fingerprint").alias("fingerprint"),
-    )
-    return sorted(
-        (Sums(**row.asDict()) for row in found.collect()), key=lambda row: (row.source, row.split, row.bucket)
-    )
 
 
 def plan(found: list[Sums], header: SetHeader, shard_bytes: int) -> list[tuple[str, str, int]]:

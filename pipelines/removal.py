@@ -8,6 +8,7 @@ Signals, sketches, edits and repeats hold no text and stay; so do models that we
 from __future__ import annotations
 
 import copy
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -94,6 +95,8 @@ def resolve(output: Path, request: Request) -> set[str]:
 
 def of_domain(files: list[str], domain: str) -> set[str]:
     """The documents whose URL's host is a domain or below it, as the gate of URL lists reads hosts."""
+    if not re.fullmatch(r"[^\s#]+", domain.strip()):  # lines and comments of a list
+        raise ConfigError(f"--domain: {domain!r} is no domain")
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as named:
         named.write(domain.strip())
         named.flush()

@@ -11,8 +11,9 @@ from typing import Any
 
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipelines import datasets, engine_report, pack, texts
+from pipelines import datasets, encoded, pack, texts
 from pipelines.config import Config
+from pipelines.encoded import Sums
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Stage, digest
 from pipelines.run import Run, Step
@@ -80,14 +81,14 @@ def _encode_chunk(run: Run, stage: Stage, key: str, files: list[str], arguments:
     """Some files of corpus/ to tokens/; all of them by the reference where an engine was found to differ in any."""
     transform, staging = "pipelines.pack:encoder", stage.staging()
     rows = texts.write(run.spark, files, staging, key[:16], transform, arguments)
-    engines = engine_report.take(staging)
-    if engines["differed"]:
-        run.say(f"pack: encoded once more by the reference, since {'; '.join(engines['reasons'])}")
+    report = encoded.take(staging)
+    if report["differed"]:
+        run.say(f"pack: encoded once more by the reference, since {'; '.join(report['reasons'])}")
         shutil.rmtree(staging)
         staging = stage.staging()
         rows = texts.write(run.spark, files, staging, key[:16], transform, arguments | {"engine": "reference"})
-        engine_report.take(staging)
-    stage.commit(key, staging, {"rows": {"tokens": rows.get("tokens", 0)}, "engines": engines})
+        report["sums"] = encoded.take(staging)["sums"]
+    stage.commit(key, staging, {"rows": {"tokens": rows.get("tokens", 0)}, "encoded": report})
     run.say(f"pack: {rows.get('tokens', 0):,} documents encoded")
 
 
@@ -95,7 +96,8 @@ def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
     """tokens/ to shards/, with facts: tokens by source and split, what packing did, which engines encoded."""
     tokens = run.spark.read.schema(from_arrow_schema(pack.TOKENS)).parquet(*datasets.files(run.output, "tokens"))
     staging = stage.staging()
-    expected = pack.sums(tokens, header)
+    engines = encoded.total(chunk["encoded"] for chunk in stage.chunk_facts())
+    expected = engines.pop("sums")
     shards = pack.plan(expected, header, run.config.pack.shard_bytes)
     written = pack.write(tokens, shards, header, run.config.seed, staging / "shards")
     _check(written, expected, header)
@@ -105,7 +107,6 @@ def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
         sources.setdefault(row.source, Counter())[row.split] += row.tokens
     total = add_up(shard.report for shard in written)
     facts = {"tokens": total.tokens, "rows": total.rows, "files": len(written), "sources": sources}
-    engines = engine_report.total(chunk["engines"] for chunk in stage.chunk_facts())
     stage.commit(stage.fingerprint, staging, facts | {"packing": _packing(written), "engines": engines})
 
 
@@ -117,7 +118,7 @@ def _packing(written: list[pack.Packed]) -> dict[str, Any]:
     return {split: add_up(reports).model_dump(mode="json") for split, reports in sorted(by_split.items())}
 
 
-def _check(written: list[pack.Packed], expected: list[pack.Sums], header: SetHeader) -> None:
+def _check(written: list[pack.Packed], expected: list[Sums], header: SetHeader) -> None:
     """Raise GristmillError unless the rows of the shards, put back together by document, are the documents."""
     total = add_up(shard.report for shard in written)
     for name, wanted, found in (

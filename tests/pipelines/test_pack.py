@@ -13,10 +13,11 @@ import pytest
 from pack_case import contents, make_config, make_corpus, run_pack
 from pyspark.sql import functions as F
 
-from pipelines import datasets, engine_report, pack, shard_stages, texts
+from pipelines import datasets, encoded, pack, shard_stages, texts
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Stage
 from shards.format import FILL_IN_THE_MIDDLE
+from shards.pieces import pieces_by_row
 from shards.read import open as open_shards
 from shards.verify import verify
 from tokenizer.encode import load
@@ -109,7 +110,8 @@ def test_the_shuffle_is_global_and_seeded(finished, again):
     placed = []
     for folder in (output, again):
         files = open_shards(folder / "shards").split("train").files
-        placed.append({id_.hex(): file.entry.name for file in files for id_ in file.all_pieces()["document"].tolist()})
+        held = ((file.entry.name, pieces_by_row(file)[1]["document"].tolist()) for file in files)
+        placed.append({id_.hex(): name for name, ids in held for id_ in ids})
     ids = {bucket: [] for bucket in ("modules-long", "web-long")}  # in the order of the corpus
     for doc_id, row in documents.items():
         bucket = row["source"] + ("-long" if len(row["text"].split()) > 60 else "")
@@ -315,8 +317,8 @@ def test_a_chunk_in_which_an_engine_differed_is_encoded_again(finished, again, m
             asked.append(arguments["engine"])
             if arguments["engine"] != "reference":
                 lie = {"engine": "reference", "compared": 9, "differed": 1, "reasons": ["it said otherwise"]}
-                table = pa.table({"report": [json.dumps(lie)]}, engine_report.SCHEMA)
-                pq.write_table(table, staging / "engines" / "lie.parquet")
+                table = pa.table({"report": [json.dumps({**lie, "sums": []})]}, encoded.SCHEMA)
+                pq.write_table(table, staging / encoded.DATASET / "lie.parquet")
                 for file in (staging / "tokens").rglob("*.parquet"):
                     file.write_bytes(b"tokens of another kind")
         return rows

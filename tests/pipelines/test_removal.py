@@ -142,7 +142,7 @@ def test_a_domain_is_the_host_and_what_is_below_it(output: Path) -> None:
     assert names("bad.example") == names(" Bad.Example. ") == names("*.bad.example") == OF_BAD
     assert names("www.bad.example") == ["a", "c", "i", "j"]
     assert names("org") == ["f"]
-    for domain in ("ad.example", "h.txt", "no domain", ""):
+    for domain in ("ad.example", "h.txt", "no domain", "", "# bad.example", "org\nbad.example", "https://bad.example/"):
         with pytest.raises(ConfigError, match="--domain"):
             names(domain)
 
