@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -63,7 +63,7 @@ def replacing_together(directory: Path) -> Iterator[Together]:
         yield together
         (folder / GONE).write_text("".join(f"{path.as_posix()}\n" for path in together.gone), "utf-8")
         for path in _files(folder):
-            _sync(path)
+            sync(path)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -93,10 +93,11 @@ def is_being_replaced(directory: Path) -> bool:
     return (directory / REPLACING).is_dir()
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file has reached the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -15,7 +15,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from shards.packing import Int64, Layout, as_lengths, kinds, spread
+from shards.order import Int64
+from shards.packing import Layout, as_lengths, kinds, spread
 
 
 def best_fit(lengths: npt.ArrayLike, width: int) -> Layout:

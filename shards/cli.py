@@ -41,19 +41,19 @@ def inspect_command(
         try:
             inspect_plot.check_format(plot)
         except ValueError as error:
-            _fail(f"--plot: {error}", 2)
-    shards = _open(directory)
+            fail(f"--plot: {error}", 2)
+    shards = open_set(directory)
     try:
         facts = inspect.inspect(shards)
         origins = inspect_corpus.origins(shards)
     except ShardError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     if plot is not None:
         try:
             with replacing(plot) as path:
                 path.write_text(inspect_plot.draw(plot, shards, facts), "utf-8")
         except OSError as error:
-            _fail(f"--plot: {error}", 2)
+            fail(f"--plot: {error}", 2)
     if as_json:
         typer.echo(json.dumps(inspect.as_json(shards, facts, origins), ensure_ascii=False))
         return
@@ -102,12 +102,12 @@ def show_command(
     from shards import show
     from shards.format import ShardError
 
-    shards = _open(directory)
+    shards = open_set(directory)
     if split not in shards.manifest.splits:
-        _fail(f"--split: no split {split!r}; there are: {', '.join(shards.manifest.splits)}", 2)
+        fail(f"--split: no split {split!r}; there are: {', '.join(shards.manifest.splits)}", 2)
     chosen = shards.split(split)
     if row is not None and row >= len(chosen):
-        _fail(f"--row: split {split!r} has {len(chosen)} rows, numbered from 0", 2)
+        fail(f"--row: split {split!r} has {len(chosen)} rows, numbered from 0", 2)
     shower = show.Shower(_tokenizer(tokenizer, shards), shards, tokens)
     try:
         if doc is not None:
@@ -116,11 +116,11 @@ def show_command(
             numbers = range(min(rows, len(chosen))) if row is None else [row]
             shown = [shower.row(chosen, number) for number in numbers]
     except ShardError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except ValueError as error:
-        _fail(f"--doc: {error}", 2)
+        fail(f"--doc: {error}", 2)
     if doc is not None and not shown:
-        _fail(f"--doc: no row of these shards holds {doc}", 2)
+        fail(f"--doc: no row of these shards holds {doc}", 2)
     if as_json:
         typer.echo(json.dumps({"rows": [asdict(one) for one in shown]}, ensure_ascii=False))
     else:
@@ -129,17 +129,8 @@ def show_command(
             console.print(show.as_text(one))
 
 
-def _shards_directory(directory: Path) -> Path:
-    """DIR itself where the manifest lies in it, else its shards/ directory."""
-    from shards.manifest import MANIFEST
-
-    if not directory.is_dir():
-        _fail(f"{directory}: no such directory", 2)
-    nested = directory / "shards"
-    return nested if nested.is_dir() and not (directory / MANIFEST).exists() else directory
-
-
-def _open(directory: Path) -> "ShardSet":
+def open_set(directory: Path) -> "ShardSet":
+    """The shard set in DIR or in its shards/ directory; ends the command where there is none or a damaged one."""
     from shards import read
     from shards.format import ShardError
 
@@ -147,7 +138,23 @@ def _open(directory: Path) -> "ShardSet":
     try:
         return read.open(path)
     except ShardError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """End the command with a message on stderr."""
+    typer.echo(message, err=True)
+    raise typer.Exit(status)
+
+
+def _shards_directory(directory: Path) -> Path:
+    """DIR itself where the manifest lies in it, else its shards/ directory."""
+    from shards.manifest import MANIFEST
+
+    if not directory.is_dir():
+        fail(f"{directory}: no such directory", 2)
+    nested = directory / "shards"
+    return nested if nested.is_dir() and not (directory / MANIFEST).exists() else directory
 
 
 def _tokenizer(path: Path | None, shards: "ShardSet") -> "Tokenizer":
@@ -158,13 +165,8 @@ def _tokenizer(path: Path | None, shards: "ShardSet") -> "Tokenizer":
 
     path = path or shards.directory.absolute().parent / "tokenizer" / "tokenizer.json"
     if not path.is_file():
-        _fail(f"{path}: no such file; name a tokenizer.json with --tokenizer", 2)
+        fail(f"{path}: no such file; name a tokenizer.json with --tokenizer", 2)
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != shards.header.tokenizer_sha256:
-        _fail(f"{path}: not the tokenizer that made these shards ({shards.header.tokenizer_sha256[:12]}...)", 2)
+        fail(f"{path}: not the tokenizer that made these shards ({shards.header.tokenizer_sha256[:12]}...)", 2)
     return Tokenizer.from_str(data.decode("utf-8"))
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(status)

@@ -1,7 +1,7 @@
 """Two shard sets compared: headers, splits, files, rows of files of one name, and which documents are in which set.
 
 Rows are read of files whose digests differ only; whether a file is what its digest says is for `verify`. Memory: the
-pieces of two files, and 28 bytes for each document of both sets, a few times that while they are sorted.
+pieces of two files, and 25 bytes for each document of both sets, a few times that while they are sorted.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,15 +10,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from shards.format import id_pairs, pair_hex
-from shards.manifest import FileEntry
-from shards.pieces import pieces_by_row
-from shards.read import Int64, ShardFile, ShardSet
+from shards.ids import document_id
+from shards.pieces import documents, pieces_by_row
+from shards.read import ShardFile, ShardSet
 
 BLOCK_BYTES: Final = 4 << 20  # of tokens compared at a time
-
-_DOCUMENT: Final = np.dtype([("high", "u8"), ("low", "u8"), ("split", "i4"), ("tokens", "i8")])
-Documents = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def diff(first: ShardSet, second: ShardSet, most: int = 10) -> SetDiff:
         only_first=sorted(ours.keys() - theirs.keys()),
         only_second=sorted(theirs.keys() - ours.keys()),
         same_files=len(shared) - len(changed),
-        files=[_diff_file(_file(first, ours[name]), _file(second, theirs[name]), most) for name in changed],
+        files=[_diff_file(first.file(ours[name]), second.file(theirs[name]), most) for name in changed],
         documents=_diff_documents(first, second, most),
     )
 
@@ -124,10 +120,6 @@ def _unlike(first: dict[str, Any], second: dict[str, Any]) -> dict[str, tuple[An
     return {key: (first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)}
 
 
-def _file(shards: ShardSet, entry: FileEntry) -> ShardFile:
-    return ShardFile(shards.directory, entry, shards.header)
-
-
 def _diff_file(first: ShardFile, second: ShardFile, most: int) -> FileDiff:
     entries = (file.entry.model_dump(exclude={"name", "digest"}) for file in (first, second))
     comparable = first.shared.width == second.shared.width
@@ -153,13 +145,9 @@ def _unlike_tokens(first: ShardFile, second: ShardFile, rows: int) -> npt.NDArra
     unlike = np.empty(rows, np.bool_)
     block = max(1, BLOCK_BYTES // first.shared.row_bytes)
     for begin in range(0, rows, block):
-        wanted = np.arange(begin, min(begin + block, rows))
-        sides = []
-        for file in (first, second):
-            side = np.empty((len(wanted), file.shared.width), file.shared.dtype)
-            file.rows(wanted, side, np.arange(len(wanted)))
-            sides.append(side)
-        unlike[wanted] = (sides[0] != sides[1]).any(axis=1)
+        wanted = range(begin, min(begin + block, rows))
+        ours, theirs = (np.stack([file.row(i) for i in wanted]) for file in (first, second))
+        unlike[begin : begin + len(wanted)] = (ours != theirs).any(axis=1)
     return unlike
 
 
@@ -184,55 +172,20 @@ def _as_bytes(pieces: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
 
 def _diff_documents(first: ShardSet, second: ShardSet, most: int) -> DocumentDiff:
     names = sorted({*first.manifest.splits, *second.manifest.splits})
-    a, b = _documents(first, names), _documents(second, names)
-    in_a, in_b = _matched(a, b)
-    alone_a, alone_b = np.ones(len(a), np.bool_), np.ones(len(b), np.bool_)
-    alone_a[in_a], alone_b[in_b] = False, False
+    a, b = documents(first), documents(second)
+    _, in_a, in_b = np.intersect1d(a.ids, b.ids, assume_unique=True, return_indices=True)
+    split_a, split_b = (
+        np.array([names.index(name) for name in shards.manifest.splits], np.int64)[found.split[shared]]
+        for shards, found, shared in ((first, a, in_a), (second, b, in_b))
+    )
     found = {
-        "only_first": a[alone_a],
-        "only_second": b[alone_b],
-        "resized": a[in_a[a["tokens"][in_a] != b["tokens"][in_b]]],
-        "moved": a[in_a[a["split"][in_a] != b["split"][in_b]]],
+        "only_first": np.delete(a.ids, in_a),
+        "only_second": np.delete(b.ids, in_b),
+        "resized": a.ids[in_a[a.tokens[in_a] != b.tokens[in_b]]],
+        "moved": a.ids[in_a[split_a != split_b]],
     }
     return DocumentDiff(
         both=len(in_a),
-        counts={what: len(documents) for what, documents in found.items()},
-        named={
-            what: [pair_hex(np.array([one["high"], one["low"]])) for one in documents[:most]]
-            for what, documents in found.items()
-        },
+        counts={what: len(ids) for what, ids in found.items()},
+        named={what: list(map(document_id, ids[:most].tolist())) for what, ids in found.items()},
     )
-
-
-def _documents(shards: ShardSet, splits: list[str]) -> Documents:
-    """The documents of a set, sorted by id, one entry each; `split` is an index into `splits`."""
-    tables = [np.empty(0, _DOCUMENT)]
-    for entry in shards.manifest.files:
-        pieces = _file(shards, entry).all_pieces()
-        table = np.empty(len(pieces), _DOCUMENT)
-        halves = id_pairs(pieces["document"])
-        table["high"], table["low"], table["tokens"] = halves[:, 0], halves[:, 1], pieces["length"]
-        table["split"] = splits.index(entry.split)
-        tables.append(_summed(table))
-    return _summed(np.concatenate(tables))
-
-
-def _summed(table: Documents) -> Documents:
-    """One entry a document, sorted by id: its tokens added up."""
-    table = table[np.lexsort((table["low"], table["high"]))]
-    new = np.ones(len(table), np.bool_)
-    new[1:] = (table["high"][1:] != table["high"][:-1]) | (table["low"][1:] != table["low"][:-1])
-    begins = np.flatnonzero(new)
-    summed = table[begins]
-    if len(begins):
-        summed["tokens"] = np.add.reduceat(table["tokens"], begins)
-    return summed
-
-
-def _matched(first: Documents, second: Documents) -> tuple[Int64, Int64]:
-    """Where each document that both have stands in the one and the other, int64 [n] each; both sorted by id."""
-    both = np.concatenate([first, second])
-    order = np.lexsort((both["low"], both["high"]))  # stable: of two equal ids, the one of `first` comes first
-    high, low = both["high"][order], both["low"][order]
-    twice = np.flatnonzero((high[1:] == high[:-1]) & (low[1:] == low[:-1]))
-    return order[twice], order[twice + 1] - len(first)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from shards.cli import AsJson, Directory, _fail, _open
+from shards.cli import AsJson, Directory, fail, open_set
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -34,13 +34,13 @@ def export_command(
     from shards.export.run import EXPORT, export
     from shards.format import ShardError
 
-    shards = _open(directory)
+    shards = open_set(directory)
     try:
         facts = export(shards, output, format_name, view, keep_padding, split or ())
     except ShardError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except (ValueError, FileExistsError) as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     if as_json:
         typer.echo(json.dumps({"directory": str(output), **facts}, ensure_ascii=False))
         return
@@ -64,9 +64,9 @@ def diff_command(
     from shards.format import ShardError
 
     try:
-        found = diff(_open(first), _open(second), most)
+        found = diff(open_set(first), open_set(second), most)
     except ShardError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     typer.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else "\n".join(as_lines(found)))
     if not found.same:
         raise typer.Exit(1)

@@ -42,7 +42,7 @@ def extents(split: Split, rows: Int64) -> tuple[Int64, Int64, Int64]:
     a fill-in-the-middle unit, which follow on each other. Raises IndexError for a row that is not there, ShardError for
     a damaged file or a piece outside its row.
     """
-    files, inside = split._locate(rows)
+    files, inside = split.locate_rows(rows)
     order = np.argsort(files, kind="stable")
     found = []
     for begin, end in pairwise(np.flatnonzero(np.diff(files[order], prepend=-1, append=-1))):
@@ -68,7 +68,7 @@ def _columns(file: ShardFile) -> _Columns:
     """The columns of a file, found once."""
     known = _COLUMNS.get(file)
     if known is None:
-        mapped = file._map()
+        mapped = file.mapped()
         data = mapped.tokens.view(np.uint8)
         words = data[: len(data) // 4 * 4].view(np.uint32)
         begins = np.zeros((len(mapped.batches), 4), np.int64)

@@ -20,7 +20,8 @@ import numpy.typing as npt
 import xxhash
 
 from shards.format import FILL_IN_THE_MIDDLE, SetHeader
-from shards.packing import Int64, Layout, spread
+from shards.order import Int64
+from shards.packing import Layout, spread
 
 # Tokens left free in a row for those that encoding a text in three pieces gives more than encoding it whole: two at the
 # mean. Of 2,252 units of Python code in rows of 1,025 tokens, 4% needed more; padding was 0.14%, and 0.23% with 6.

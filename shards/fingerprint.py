@@ -13,11 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import ipc
 
-from shards.format import id_pairs
-from shards.order import mix
+from shards.ids import id_pairs
+from shards.order import Int64, mix
 from shards.pieces import piece_batches
-
-Int64 = npt.NDArray[np.int64]
 
 
 def fingerprints(ids: npt.NDArray[np.void], begins: Int64, lengths: Int64, tokens: npt.NDArray[np.integer]) -> Int64:

@@ -14,7 +14,6 @@ import json
 from typing import Annotated, Final, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -28,6 +27,7 @@ UINT16_VOCABULARY: Final = 1 << 16  # the largest vocabulary whose ids fit into 
 WHOLE: Final = 0
 PIECE: Final = 1
 FILL_IN_THE_MIDDLE: Final = 2
+KIND_NAMES: Final = {WHOLE: "whole", PIECE: "piece", FILL_IN_THE_MIDDLE: "fill_in_the_middle"}
 
 PIECE_STRUCT: Final = pa.struct(
     [
@@ -226,19 +226,6 @@ def first_error(error: ValidationError) -> str:
     return f"{where}: {what}" if where else what
 
 
-def id_pairs(ids: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
-    """16-byte ids as two big-endian halves, uint64 [n, 2], which sort as the bytes (and their hex digits) do."""
-    return np.ascontiguousarray(ids).view(">u8").reshape(-1, 2).astype(np.uint64)
-
-
-def unique_pairs(pairs: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The different ids among `pairs` [n, 2], sorted."""
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-    new = np.ones(len(pairs), np.bool_)
-    new[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
-    return pairs[new]
-
-
-def pair_hex(pair: npt.NDArray[np.uint64]) -> str:
-    """The 32 hex digits of an id given as its two halves."""
-    return f"{int(pair[0]):016x}{int(pair[1]):016x}"
+def kind_name(kind: int) -> str:
+    """What a kind of pieces is called; `unknown` for a number that is none."""
+    return KIND_NAMES.get(kind, "unknown")

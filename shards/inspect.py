@@ -10,11 +10,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from shards.format import kind_name
 from shards.inspect_corpus import Origin
 from shards.packing_report import PackingReport, add_up, report
 from shards.pieces import as_layout, pieces_by_row
 from shards.read import ShardFile, ShardSet
-from shards.show import KIND_NAMES, printable
+from shards.show import printable
 
 MOST_LANGUAGES = 20
 MOST_COLUMNS = 8
@@ -62,7 +63,7 @@ class BucketFacts:
         layout = as_layout(file.shared.width, entry.rows, *pieces_by_row(file))
         self.packing = add_up([self.packing, report(layout)])
         kinds, counts = np.unique(layout.kind, return_counts=True)
-        _add(self.pieces, (KIND_NAMES.get(kind, "unknown") for kind in kinds.tolist()), counts.tolist())
+        _add(self.pieces, map(kind_name, kinds.tolist()), counts.tolist())
         lengths = np.zeros(layout.document.max(initial=-1) + 1, np.int64)
         np.add.at(lengths, layout.document, layout.length)
         powers, counts = np.unique(np.frexp(lengths)[1] - 1, return_counts=True)

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.format import ID_BYTES, ShardError
-from shards.pieces import Documents, Int64, documents
+from shards.order import Int64
+from shards.pieces import Documents, documents
 from shards.read import ShardSet
 
 

@@ -167,7 +167,7 @@ def _short(value: float) -> str:
 
 
 def _safe(text: str) -> str:
-    return escape(printable(text).replace("\n", "\\n").replace("\t", "\\t"))
+    return escape(printable(text, kept=""))
 
 
 def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:

@@ -177,11 +177,22 @@ def check_files(directory: Path, manifest: Manifest) -> list[ShardError]:
     errors = [ShardError(name, f"missing: {MANIFEST} lists it") for name in sorted(listed.keys() - sizes.keys())]
     errors += [ShardError(name, f"extra: {MANIFEST} does not list it") for name in sorted(sizes.keys() - listed.keys())]
     for name in sorted(listed.keys() & sizes.keys()):
-        size, expected = sizes[name], listed[name].bytes
-        if size != expected:
-            change = "truncated" if size < expected else "grown"
-            errors.append(ShardError(name, f"{change}: {size} bytes, {MANIFEST} says {expected}"))
+        if fault := size_fault(listed[name], sizes[name]):
+            errors.append(ShardError(name, fault))
     return errors
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_fault(entry: FileEntry, size: int) -> str | None:
+    """What is wrong with a file of `size` bytes, None where that is its size."""
+    if size == entry.bytes:
+        return None
+    return f"{'truncated' if size < entry.bytes else 'grown'}: {size} bytes, {MANIFEST} says {entry.bytes}"
 
 
 def _totals(files: Iterable[FileEntry], splits: Iterable[str]) -> dict[str, Totals]:

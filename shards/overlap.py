@@ -19,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shards.format import ShardError, id_pairs, pair_hex, unique_pairs
+from shards.format import ShardError
+from shards.ids import id_pairs, pair_hex, unique_pairs
+from shards.order import Int64
 from shards.overlap_kernel import build, scan, token_hashes, windows_of
-from shards.read import Int64, ShardSet, Tokens, batch_pieces, open_file
+from shards.pieces import piece_batches
+from shards.read import ShardSet, Tokens, open_file
 
 WINDOW: Final = 50
 MOST_TOKENS: Final = 1 << 24
@@ -118,11 +121,7 @@ def _parts(shards: ShardSet, split: str) -> Iterator[_Pieces]:
     for file in shards.split(split).files:
         try:
             reader, _ = open_file(file.directory, file.entry, file.shared)
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                batch.validate()
-                begins, pieces = batch_pieces(batch)
-                own = np.repeat(np.arange(batch.num_rows), np.diff(begins))
+            for batch, own, pieces in piece_batches(reader):
                 begin = own * width + pieces["start"]
                 end = np.minimum(begin + pieces["length"], (own + 1) * width)
                 tokens = batch.column("tokens").flatten().to_numpy()

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shards.format import FILL_IN_THE_MIDDLE, PIECE, WHOLE
-
-Int64 = npt.NDArray[np.int64]
+from shards.order import Int64
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import ipc
 
-from shards.format import PIECE_DTYPE, ShardError, id_pairs
+from shards.format import PIECE_DTYPE, ShardError
+from shards.ids import Keys, as_keys, number_documents
+from shards.order import Int64
 from shards.packing import Layout
-from shards.read import Int64, ShardFile, ShardSet, batch_pieces, open_file
+from shards.read import ShardFile, ShardSet, batch_pieces, open_file
 
 
 def piece_batches(
@@ -52,6 +54,13 @@ def pieces_by_row(file: ShardFile) -> tuple[Int64, npt.NDArray[np.void]]:
     return row, pieces
 
 
+def pieces_of_document(file: ShardFile, document: str) -> tuple[Int64, npt.NDArray[np.void]]:
+    """Those of `pieces_by_row` that are of the document with this id (hex), in the order of their rows."""
+    row, pieces = pieces_by_row(file)
+    own = pieces["document"] == np.void(bytes.fromhex(document))
+    return row[own], pieces[own]
+
+
 def as_layout(width: int, rows: int, row: Int64, pieces: npt.NDArray[np.void]) -> Layout:
     """The layout of pieces [n], each in its `row` [n] of `rows` rows; documents numbered in the order of their ids."""
     _, document = number_documents(pieces["document"])
@@ -66,7 +75,7 @@ class Documents(NamedTuple):
     splits, which `verify` refuses, is of the first.
     """
 
-    ids: npt.NDArray[np.bytes_]
+    ids: Keys
     tokens: Int64
     split: npt.NDArray[np.uint8]
 
@@ -84,17 +93,7 @@ def documents(shards: ShardSet) -> Documents:
     every = np.concatenate(ids)
     first, document = number_documents(every)
     in_splits = np.concatenate(splits)[first]
-    return Documents(every[first].view("S16"), _summed(np.concatenate(tokens), document, len(first)), in_splits)
-
-
-def number_documents(ids: npt.NDArray[np.void]) -> tuple[Int64, Int64]:
-    """Documents numbered in the order of their ids: where each first stands in `ids` [n], and the number of each id."""
-    halves = id_pairs(ids)
-    by_id = np.lexsort((halves[:, 1], halves[:, 0]))  # stable
-    new = np.append(True, (halves[by_id][1:] != halves[by_id][:-1]).any(axis=1))[: len(ids)]
-    document = np.empty(len(ids), np.int64)
-    document[by_id] = np.cumsum(new) - 1
-    return by_id[new], document
+    return Documents(as_keys(every[first]), _summed(np.concatenate(tokens), document, len(first)), in_splits)
 
 
 def _summed(counts: npt.NDArray[np.integer], document: Int64, documents: int) -> Int64:

@@ -16,10 +16,9 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from shards.format import PIECE_DTYPE, Header, SetHeader, ShardError
-from shards.manifest import FileEntry, Manifest, check_files, read_manifest
-from shards.order import Order
+from shards.manifest import FileEntry, Manifest, check_files, read_manifest, size_fault
+from shards.order import Int64, Order
 
-Int64 = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.uint16 | np.uint32]
 
 
@@ -27,7 +26,8 @@ def open(directory: str | Path) -> "ShardSet":
     """Open the shard set in `directory`, which holds its manifest.json.
 
     Checks the manifest, and name and size of every file; a file's header is checked when its first row is read.
-    Raises ShardError, which names the file: missing, extra, truncated, or of another tokenizer.
+    Raises ShardError, which names the file: missing, extra, truncated, or of another tokenizer. What is mapped may be
+    replaced or removed, but not cut short: the system ends a process that reads beyond the end of a mapped file.
     """
     directory = Path(directory)
     manifest = read_manifest(directory)
@@ -53,8 +53,11 @@ class ShardSet:
         """The rows of one split, over all its files. Raises KeyError for a split that the manifest does not list."""
         if name not in self.manifest.splits:
             raise KeyError(f"no split {name!r}; there are: {', '.join(self.manifest.splits)}")
-        files = [ShardFile(self.directory, entry, self.header) for entry in self.manifest.files if entry.split == name]
-        return Split(name, self.manifest, files)
+        return Split(name, self.manifest, [self.file(entry) for entry in self.manifest.files if entry.split == name])
+
+    def file(self, entry: FileEntry) -> "ShardFile":
+        """One of the manifest's files."""
+        return ShardFile(self.directory, entry, self.header)
 
 
 class ShardFile:
@@ -64,39 +67,26 @@ class ShardFile:
         self.directory = directory
         self.entry = entry
         self.shared = shared
-        self._mapped: _Mapped | None = None
+        self._mapped: Mapped | None = None
 
     def row(self, i: int) -> Tokens:
         """One row, [L + 1], a read-only view of the mapped file."""
-        mapped = self._map()
+        mapped = self.mapped()
         begin = mapped.begin(i)
         return mapped.tokens[begin : begin + self.shared.width]
 
-    def rows(self, indices: Int64, out: Tokens, slots: Int64) -> None:
-        """Copy rows `indices` [n] into `out` [m, L + 1] at `slots` [n]."""
-        mapped = self._map()
-        tokens, width = mapped.tokens, self.shared.width
-        for begin, slot in zip(mapped.begins(indices).tolist(), slots.tolist()):
-            out[slot] = tokens[begin : begin + width]
-
     def pieces(self, i: int) -> npt.NDArray[np.void]:
         """The pieces of one row, a structured array of PIECE_DTYPE sorted by start."""
-        mapped = self._map()
+        mapped = self.mapped()
         batch = int(np.searchsorted(mapped.first_row, i, "right")) - 1
         nth = i - int(mapped.first_row[batch])
-        return self._pieces(mapped.batches[batch].slice(nth, 1))
-
-    def all_pieces(self) -> npt.NDArray[np.void]:
-        """The pieces of all rows, in their order, a structured array of PIECE_DTYPE; touches no tokens."""
-        return np.concatenate([np.empty(0, PIECE_DTYPE), *map(self._pieces, self._map().batches)])
-
-    def _pieces(self, batch: pa.RecordBatch) -> npt.NDArray[np.void]:
         try:
-            return batch_pieces(batch)[1]
+            return batch_pieces(mapped.batches[batch].slice(nth, 1))[1]
         except ValueError as error:
             raise ShardError(self.entry.name, f"damaged pieces: {error}") from None
 
-    def _map(self) -> "_Mapped":
+    def mapped(self) -> "Mapped":
+        """The mapped file. Raises ShardError where it is missing, truncated, or not what the manifest describes."""
         if self._mapped is None:
             self._mapped = _map_file(self.directory, self.entry, self.shared)
         return self._mapped
@@ -127,6 +117,13 @@ class Split:
         file = bisect_right(self._first_row, i) - 1  # on one number several times as fast as NumPy's
         return self.files[file], int(i - self._first_row[file])
 
+    def locate_rows(self, indices: Int64) -> tuple[Int64, Int64]:
+        """Of each row [n]: the place of its file in `files`, its number in that; [n] each. Errors as `locate`."""
+        if indices.size and (indices.min() < 0 or indices.max() >= len(self)):
+            raise self._outside()
+        files = np.searchsorted(self._first_row, indices, "right") - 1
+        return files, indices - self._first_row[files]
+
     def row(self, i: int) -> Tokens:
         """Row i, [L + 1] of uint16 or uint32, a read-only view of the mapped file."""
         file, nth = self.locate(i)
@@ -146,12 +143,6 @@ class Split:
             out[slot] = self.row(i)
         return out
 
-    def _locate(self, indices: Int64) -> tuple[Int64, Int64]:
-        if indices.size and (indices.min() < 0 or indices.max() >= len(self)):
-            raise self._outside()
-        files = np.searchsorted(self._first_row, indices, "right") - 1
-        return files, indices - self._first_row[files]
-
     def _outside(self) -> IndexError:
         return IndexError(f"split {self.name!r} has rows 0 to {len(self) - 1}")
 
@@ -170,8 +161,8 @@ def batch_pieces(batch: pa.RecordBatch) -> tuple[Int64, npt.NDArray[np.void]]:
 
 
 @dataclass(frozen=True)
-class _Mapped:
-    """A mapped file: its record batches, and all of it as an array of tokens; `base` is where each batch begins."""
+class Mapped:
+    """A mapped file: record batches, all of it as an array of tokens, and where each batch begins in it (`base`)."""
 
     batches: list[pa.RecordBatch] = field(repr=False)
     tokens: Tokens = field(repr=False)
@@ -184,16 +175,11 @@ class _Mapped:
         batch = bisect_right(self.first_row, row) - 1
         return int(self.base[batch] + (row - self.first_row[batch]) * self.width)
 
-    def begins(self, rows: Int64) -> Int64:
-        """Where rows [n] of the file begin in `tokens`."""
-        batch = np.searchsorted(self.first_row, rows, "right") - 1
-        return self.base[batch] + (rows - self.first_row[batch]) * self.width
-
 
 def open_file(directory: Path, entry: FileEntry, shared: SetHeader) -> tuple[ipc.RecordBatchFileReader, pa.Buffer]:
     """Map one file and check its header against the set's; the reader, and the bytes that it reads from.
 
-    Raises ShardError for a file that is missing, no Arrow file, or not the one that the manifest describes.
+    Raises ShardError for a file that is missing, truncated, no Arrow file, or not the one that the manifest describes.
     """
     try:
         with pa.memory_map(str(directory / entry.name)) as file:
@@ -205,11 +191,12 @@ def open_file(directory: Path, entry: FileEntry, shared: SetHeader) -> tuple[ipc
     except FileNotFoundError:
         raise ShardError(entry.name, "missing") from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ShardError(entry.name, f"not readable as Arrow: {error}") from None
+        fault = size_fault(entry, (directory / entry.name).stat().st_size)
+        raise ShardError(entry.name, fault or f"not readable as Arrow: {error}") from None
     return reader, buffer
 
 
-def _map_file(directory: Path, entry: FileEntry, shared: SetHeader) -> _Mapped:
+def _map_file(directory: Path, entry: FileEntry, shared: SetHeader) -> Mapped:
     """Map one file for reading. Raises ShardError."""
     reader, buffer = open_file(directory, entry, shared)
     try:
@@ -225,7 +212,7 @@ def _map_file(directory: Path, entry: FileEntry, shared: SetHeader) -> _Mapped:
     size = shared.dtype.itemsize
     addresses = [batch.column("tokens").values.buffers()[1].address - buffer.address for batch in batches]
     tokens = np.frombuffer(buffer, shared.dtype, buffer.size // size)
-    return _Mapped(batches, tokens, shared.width, np.cumsum(rows) - rows, np.array(addresses, np.int64) // size)
+    return Mapped(batches, tokens, shared.width, np.cumsum(rows) - rows, np.array(addresses, np.int64) // size)
 
 
 def check_header(header: Header, entry: FileEntry, shared: SetHeader) -> None:

@@ -1,7 +1,5 @@
 """Taking documents out of a shard set: their pieces become padding. Rows keep their numbers, the order its digest."""
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,13 @@ from pyarrow import ipc
 
 from shards import read
 from shards.atomic import Together, finish_replacing, replacing_together
-from shards.manifest import FileEntry, Manifest, Removal, write_manifest
-from shards.read import Int64, ShardFile, ShardSet, Tokens, batch_pieces, open_file
+from shards.format import SetHeader
+from shards.ids import Keys, among, as_keys, document_id, keys
+from shards.manifest import MANIFEST, FileEntry, Manifest, Removal, file_digest, write_manifest
+from shards.order import Int64
+from shards.pieces import piece_batches, pieces_by_row
+from shards.read import ShardFile, ShardSet, Tokens, open_file
 from shards.tombstones import Request, as_json, file_name, read_folder, tombstone
-
-Keys = npt.NDArray[np.bytes_]
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,6 @@ class Holding:
     tokens: Int64
 
 
-def keys(documents: Iterable[str]) -> Keys:
-    """Ids of 32 hex digits as 16 bytes, sorted: S16 [n]. NumPy drops zeros at the end, which loses nothing here."""
-    return np.sort(np.frombuffer(b"".join(map(bytes.fromhex, documents)), "S16"))
-
-
 def holdings(shards: ShardSet, documents: Keys) -> list[Holding]:
     """The files that hold any of `documents` [n], in the manifest's order. Reads pieces, not tokens; raises ShardError.
 
@@ -42,10 +37,10 @@ def holdings(shards: ShardSet, documents: Keys) -> list[Holding]:
     """
     found = []
     for entry in shards.manifest.files:
-        file = ShardFile(shards.directory, entry, shards.header)
-        pieces = file.all_pieces()
-        own = _keys_of(pieces["document"])
-        hit = _among(own, documents)
+        file = shards.file(entry)
+        _, pieces = pieces_by_row(file)
+        own = as_keys(pieces["document"])
+        hit = among(own, documents)
         if hit.any():
             held, which = np.unique(own[hit], return_inverse=True)
             tokens = np.zeros(len(held), np.int64)
@@ -68,7 +63,7 @@ def take_out(shards: ShardSet, found: list[Holding], together: Together, tombsto
         tokens=sum(int(held.tokens.sum()) for held in found),
         tombstones=tombstones,
     )
-    folder = together.path(shards.directory / "manifest.json").parent
+    folder = together.path(shards.directory / MANIFEST).parent
     return write_manifest(folder, manifest.header, entries, manifest.splits, [*manifest.removals, removal])
 
 
@@ -116,24 +111,19 @@ def summary(found: list[Holding], version: int) -> dict[str, int]:
     }
 
 
-def document_id(key: bytes) -> str:
-    """The id of one of `keys`, in hex."""
-    return key.ljust(16, b"\0").hex()
-
-
 def _hex(found: list[Holding]) -> set[str]:
     return {document_id(key) for held in found for key in held.documents.tolist()}
 
 
 def _same_clusters(shards: ShardSet, documents: Keys) -> set[str]:
     """The documents of the set that share a cluster with one of `documents`."""
-    pieces = [ShardFile(shards.directory, entry, shards.header).all_pieces() for entry in shards.manifest.files]
+    pieces = [pieces_by_row(shards.file(entry))[1] for entry in shards.manifest.files]
     ids, clusters = (
-        np.concatenate([np.empty(0, "S16"), *(_keys_of(table[name]) for table in pieces)])
+        np.concatenate([np.empty(0, "S16"), *(as_keys(table[name]) for table in pieces)])
         for name in ("document", "cluster")
     )
-    shared = np.unique(clusters[_among(ids, documents)])
-    return {document_id(key) for key in np.unique(ids[_among(clusters, shared)]).tolist()}
+    shared = np.unique(clusters[among(ids, documents)])
+    return {document_id(key) for key in np.unique(ids[among(clusters, shared)]).tolist()}
 
 
 def _rewrite(held: Holding, together: Together) -> FileEntry:
@@ -142,33 +132,27 @@ def _rewrite(held: Holding, together: Together) -> FileEntry:
     reader, _ = open_file(held.file.directory, entry, shared)
     path = together.path(held.file.directory / entry.name)
     with pa.OSFile(str(path), "wb") as sink, ipc.new_file(sink, reader.schema) as writer:
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            batch.validate()
-            writer.write_batch(_without(batch, held.documents, shared.width, shared.padding_id))
+        for batch, row, pieces in piece_batches(reader):
+            out = among(as_keys(pieces["document"]), held.documents)
+            writer.write_batch(_without(batch, row, pieces, out, shared) if out.any() else batch)
     tokens = int(held.tokens.sum())
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     changes = {
         "tokens": entry.tokens - tokens,
         "padding": entry.padding + tokens,
         "documents": entry.documents - len(held.documents),
         "bytes": path.stat().st_size,
-        "digest": digest,
+        "digest": file_digest(path),
     }
     return entry.model_copy(update=changes)
 
 
-def _without(batch: pa.RecordBatch, documents: Keys, width: int, padding: int) -> pa.RecordBatch:
-    """A record batch of as many rows, the tokens of `documents` replaced by padding, their pieces left out."""
-    begins, pieces = batch_pieces(batch)
-    out = _among(_keys_of(pieces["document"]), documents)
-    if not out.any():
-        return batch
-    row = np.repeat(np.arange(batch.num_rows), np.diff(begins))
+def _without(
+    batch: pa.RecordBatch, row: Int64, pieces: npt.NDArray[np.void], out: npt.NDArray[np.bool_], shared: SetHeader
+) -> pa.RecordBatch:
+    """A record batch of as many rows, without the pieces `out` [n] of `pieces` [n]: their tokens become padding."""
     tokens = batch.column("tokens").flatten().to_numpy().copy()
     start, length = (pieces[name][out].astype(np.int64) for name in ("start", "length"))
-    _pad(tokens, row[out] * width + start, length, padding)
+    _pad(tokens, row[out] * shared.width + start, length, shared.padding_id)
     left = np.bincount(row[~out], minlength=batch.num_rows)
     schema = batch.schema
     columns = [
@@ -187,15 +171,3 @@ def _pad(tokens: Tokens, begin: Int64, length: Int64, padding: int) -> None:
     """Overwrite each stretch of `tokens` with padding."""
     for i in range(len(begin)):
         tokens[begin[i] : begin[i] + length[i]] = padding
-
-
-def _keys_of(ids: npt.NDArray[np.void]) -> Keys:
-    return np.ascontiguousarray(ids).view("S16")
-
-
-def _among(some: Keys, documents: Keys) -> npt.NDArray[np.bool_]:
-    """Which of `some` [n] are among the sorted `documents`, bool [n]."""
-    if not len(documents):
-        return np.zeros(len(some), np.bool_)
-    at = np.minimum(np.searchsorted(documents, some), len(documents) - 1)
-    return documents[at] == some

@@ -10,12 +10,11 @@ import numpy as np
 from rich.text import Text
 from tokenizers import Tokenizer
 
-from shards.format import FILL_IN_THE_MIDDLE, PIECE, WHOLE
-from shards.pieces import pieces_by_row
+from shards.format import kind_name
+from shards.pieces import pieces_of_document
 from shards.read import ShardSet, Split, Tokens
 from tokenizer.vocabulary import byte_alphabet
 
-KIND_NAMES: Final = {WHOLE: "whole", PIECE: "piece", FILL_IN_THE_MIDDLE: "fill_in_the_middle"}
 STYLES: Final = ("cyan", "green", "yellow", "magenta")
 PARTS: Final = ("prefix", "middle", "suffix")
 BORDER: Final = "│"
@@ -95,7 +94,7 @@ class Shower:
         return ShownPiece(
             document=piece["document"].tobytes().hex(),
             cluster=piece["cluster"].tobytes().hex(),
-            kind=KIND_NAMES.get(int(piece["kind"]), "unknown"),
+            kind=kind_name(int(piece["kind"])),
             part=next((self._sentinels[i] for i in ids if i in self._sentinels), None),
             offset=int(piece["offset"]),
             start=start,
@@ -120,18 +119,16 @@ def rows_of_document(shards: ShardSet, document: str) -> Iterator[tuple[Split, i
     """
     if not re.fullmatch("[0-9a-fA-F]{32}", document):
         raise ValueError(f"{document!r} is no document id: these are 32 hex digits")
-    wanted = np.frombuffer(bytes.fromhex(document), "S16")[0]
     found = []
     for name in shards.manifest.splits:
         split, first = shards.split(name), 0
         for file in split.files:
-            row, pieces = pieces_by_row(file)
-            here = np.ascontiguousarray(pieces["document"]).view("S16") == wanted
-            places = zip(pieces["offset"][here].tolist(), row[here].tolist())
+            rows, pieces = pieces_of_document(file, document)
+            places = zip(pieces["offset"].tolist(), rows.tolist())
             found += [(offset, name, first + nth, split) for offset, nth in places]
             first += file.entry.rows
-    rows = {(name, row): split for _, name, row, split in sorted(found, key=lambda place: place[:3])}
-    yield from ((split, row) for (_, row), split in rows.items())
+    once = {(name, row): split for _, name, row, split in sorted(found, key=lambda place: place[:3])}
+    yield from ((split, row) for (_, row), split in once.items())
 
 
 def as_text(shown: ShownRow) -> Text:
@@ -157,6 +154,6 @@ def as_text(shown: ShownRow) -> Text:
     return text
 
 
-def printable(text: str) -> str:
-    """Text of strangers, without what would drive the terminal: control characters become their escapes."""
-    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def printable(text: str, kept: str = "\n\t") -> str:
+    """Text of strangers, without what would drive the terminal: control characters, but those kept, as escapes."""
+    return "".join(c if c in kept or c.isprintable() else c.encode("unicode_escape").decode() for c in text)

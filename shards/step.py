@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.dataset as ds
 
-from shards.pieces import pieces_by_row
+from shards.format import kind_name
+from shards.pieces import pieces_of_document
 from shards.read import ShardSet, Split
 from shards.reading import Reading, reading_of
-from shards.show import KIND_NAMES
 
 TRAIN: Final = "train"
 CHUNK: Final = 1 << 16  # positions looked through at a time
@@ -65,7 +65,7 @@ def rows_of_step(split: Split, reading: Reading, step: int) -> list[ReadRow]:
         pieces = [
             ReadPiece(
                 piece["document"].tobytes().hex(),
-                KIND_NAMES.get(int(piece["kind"]), "unknown"),
+                kind_name(int(piece["kind"])),
                 *(int(piece[name]) for name in ("offset", "start", "length")),
             )
             for piece in file.pieces(nth)
@@ -94,12 +94,11 @@ def steps_of_document(split: Split, reading: Reading, document: str, steps: int)
 
 def _tokens_by_row(split: Split, document: str) -> dict[int, int]:
     """How many tokens of a document lie in each row that has some."""
-    key, first, found = np.void(bytes.fromhex(document)), 0, dict[int, int]()
+    first, found = 0, dict[int, int]()
     for file in split.files:
-        rows, pieces = pieces_by_row(file)
-        for i in np.flatnonzero(pieces["document"] == key).tolist():
-            row = first + int(rows[i])
-            found[row] = found.get(row, 0) + int(pieces["length"][i])
+        rows, pieces = pieces_of_document(file, document)
+        for row, length in zip((first + rows).tolist(), pieces["length"].tolist()):
+            found[row] = found.get(row, 0) + length
         first += file.entry.rows
     return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shards.cli import AsJson, Directory, _fail, _open
+from shards.cli import AsJson, Directory, fail, open_set
 
 if TYPE_CHECKING:
     from shards.read import ShardSet
@@ -36,10 +36,10 @@ def step_command(
     from shards.format import ShardError
 
     if (step is None) == (doc is None):
-        _fail("give either --step or --doc", 2)
+        fail("give either --step or --doc", 2)
     if doc is not None and (len(doc) != 32 or set(doc.lower()) - set("0123456789abcdef")):
-        _fail(f"--doc: {doc!r} is no doc_id: 32 hex digits", 2)
-    shards = _open(directory)
+        fail(f"--doc: {doc!r} is no doc_id: 32 hex digits", 2)
+    shards = open_set(directory)
     by_hand = {"--seed": seed, "--batch-rows": batch_rows, "--weight": weight or None, "--cap": cap or None}
     try:
         split = shards.split(lookup.TRAIN)
@@ -52,9 +52,9 @@ def step_command(
             found = list(lookup.steps_of_document(split, reading, doc.lower(), until))
             facts = {"document": doc.lower(), "steps": until, "read": [asdict(one) for one in found]}
     except ShardError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except (ValueError, KeyError, FileNotFoundError) as error:
-        _fail(str(error.args[0]), 2)
+        fail(str(error.args[0]), 2)
     facts = {"run": name, **facts}
     typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else _text(facts))
 
@@ -113,6 +113,8 @@ def _step(shards: "ShardSet", reading: "Reading", step: int) -> dict[str, Any]:
 
 
 def _text(facts: dict[str, Any]) -> str:
+    from shards.show import printable
+
     if "read" in facts:
         lines = [f"{facts['document']}: read {len(facts['read'])} times in steps 1 to {facts['steps']:,}"]
         lines += [
@@ -127,12 +129,7 @@ def _text(facts: dict[str, Any]) -> str:
         )
         lines += [
             f"  {piece['document']}  tokens {piece['offset']} to {piece['offset'] + piece['length'] - 1}"
-            + (f"  {_printable(piece['uri'])}" if piece["uri"] else "")
+            + (f"  {printable(piece['uri'], kept='')}" if piece["uri"] else "")
             for piece in row["pieces"]
         ]
     return "\n".join(lines)
-
-
-def _printable(uri: str) -> str:
-    """A stranger's URI, without what would drive the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in uri)

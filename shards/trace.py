@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shards.format import ShardError
-from shards.pieces import pieces_by_row
+from shards.format import ShardError, kind_name
+from shards.pieces import pieces_of_document
 from shards.read import ShardFile, ShardSet
-from shards.show import KIND_NAMES
 
 PADDING = "padding"
 SPECIAL = "special"
@@ -78,7 +77,7 @@ def trace(shards: ShardSet, split: str, row: int, position: int) -> Traced:
                 special=names.get(token),
                 document=piece["document"].tobytes().hex(),
                 cluster=piece["cluster"].tobytes().hex(),
-                kind=KIND_NAMES.get(int(piece["kind"]), "unknown"),
+                kind=kind_name(int(piece["kind"])),
                 offset=int(piece["offset"]) + inside,
             )
     return Traced(*here, role=PADDING, special=names.get(token))
@@ -89,18 +88,16 @@ def document_tokens(file: ShardFile, document: str) -> npt.NDArray[np.int64]:
 
     All pieces of a document lie in one file. Raises ShardError where they leave a gap, or where there are none.
     """
-    rows, pieces = pieces_by_row(file)
-    own = np.flatnonzero(pieces["document"] == np.void(bytes.fromhex(document)))
-    own = own[np.argsort(pieces["offset"][own], kind="stable")]
-    found = np.empty(int(pieces["length"][own].sum(dtype=np.int64)), np.int64)
+    rows, pieces = pieces_of_document(file, document)
+    found = np.empty(int(pieces["length"].sum(dtype=np.int64)), np.int64)
     done = 0
-    for i in own:
+    for i in np.argsort(pieces["offset"], kind="stable"):
         start, length = int(pieces["start"][i]), int(pieces["length"][i])
         if int(pieces["offset"][i]) != done:
             raise ShardError(file.entry.name, f"pieces of document {document} leave a gap or overlap")
         found[done : done + length] = file.row(int(rows[i]))[start : start + length]
         done += length
-    if not len(own):
+    if not len(pieces):
         raise ShardError(file.entry.name, f"no piece of document {document}")
     return found
 

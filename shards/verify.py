@@ -4,7 +4,6 @@ Memory is bounded by one file's pieces, one record batch, and 16-byte ids of doc
 their file) over the set.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shards.format import PIECE_DTYPE, SetHeader, ShardError, id_pairs, unique_pairs
-from shards.manifest import MANIFEST, FileEntry, check_files, read_manifest
+from shards.format import PIECE_DTYPE, SetHeader, ShardError
+from shards.ids import Pairs, id_pairs, unique_pairs
+from shards.manifest import MANIFEST, FileEntry, check_files, file_digest, read_manifest
+from shards.order import Int64
 from shards.read import Tokens, batch_pieces, open_file
 from shards.verify_documents import Borders, check_documents, named
-
-Int64 = npt.NDArray[np.int64]
-Pairs = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -95,8 +93,7 @@ def _verify_file(directory: Path, entry: FileEntry, shared: SetHeader) -> tuple[
     """What is wrong with one file, and its pieces, None where they cannot be read."""
     problems = []
     try:
-        with (directory / entry.name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_digest(directory / entry.name)
         if digest != entry.digest:
             problems = [f"digest: {digest}, {MANIFEST} says {entry.digest}"]
         reader, _ = open_file(directory, entry, shared)

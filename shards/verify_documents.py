@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from shards.fill_in_the_middle import ROW_ORDERS, in_order
-from shards.format import FILL_IN_THE_MIDDLE, PIECE, WHOLE, SetHeader, id_pairs, pair_hex, unique_pairs
+from shards.format import FILL_IN_THE_MIDDLE, PIECE, WHOLE, SetHeader
+from shards.ids import Pairs, id_pairs, pair_hex, unique_pairs
+from shards.order import Int64
 
 Bools = npt.NDArray[np.bool_]
-Int64 = npt.NDArray[np.int64]
-Pairs = npt.NDArray[np.uint64]
 
 NAMED: Final = 3  # examples named in one problem
 

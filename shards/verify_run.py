@@ -21,11 +21,13 @@ import xxhash
 
 from shards import read
 from shards.format import ShardError
+from shards.ids import Keys, document_id, keys
 from shards.manifest import MANIFEST, SUFFIX
 from shards.overlap import Overlap, as_lines, overlap
-from shards.read import ShardFile, ShardSet
-from shards.remove import Keys, document_id, holdings, keys
-from shards.tombstones import file_name, read_folder
+from shards.pieces import documents
+from shards.read import ShardSet
+from shards.remove import holdings
+from shards.tombstones import FOLDER, file_name, read_folder
 from shards.verify import Problem, verify
 
 NAMED: Final = 3  # examples
@@ -72,7 +74,7 @@ def prove(directory: Path, with_overlap: bool = True) -> Proof:
         return Proof(str(directory), problems)
     shards = read.open(directory)
     try:
-        errors = still_there(shards)
+        errors = without_tombstone(shards) + still_there(shards)
         groups = check_groups(shards, directory.absolute().parent)
     except ShardError as error:
         return Proof(str(directory), [Problem(error.file, error.what)])
@@ -86,18 +88,18 @@ def prove(directory: Path, with_overlap: bool = True) -> Proof:
 def check_groups(shards: ShardSet, output: Path) -> Groups:
     """Whether documents of one group lie in two splits, by the corpus/ in `output`. Raises ShardError.
 
-    Reads ids and `meta` of the corpus, not its text. Memory: 32 bytes a document.
+    Reads ids and `meta` of the corpus, not its text. Memory: 57 bytes a document.
     """
     corpus = output / "corpus"
     if not corpus.is_dir():
         return Groups(why=f"there is no {corpus}, which names the groups")
     found = Groups()
     groups: list[npt.NDArray[np.bytes_]] = []
-    splits = list(shards.manifest.splits)
+    splits, held = list(shards.manifest.splits), documents(shards)
     try:
-        for split in splits:
+        for number, split in enumerate(splits):
             ids, hashes = _of_split(corpus, split)
-            here = _documents(shards, split)
+            here = held.ids[held.split == number]
             known = np.isin(here, ids)
             found.checked += int(np.count_nonzero(known))
             found.unknown += int(np.count_nonzero(~known))
@@ -124,6 +126,20 @@ def strangers(directory: Path) -> list[Problem]:
     ]
 
 
+def without_tombstone(shards: ShardSet) -> list[ShardError]:
+    """Removals in the manifest of which no tombstone tells: made up, or their tombstones are lost, and with them what
+    keeps the text from coming back. Of a set without tombstones and without a run around it nothing is known."""
+    places = (shards.directory, shards.directory.absolute().parent)
+    told = {tombstone.digest for place in places for tombstone in read_folder(place)}
+    if not told and not (places[1] / "stages.json").is_file():
+        return []
+    return [
+        ShardError(MANIFEST, f"removals: no tombstone in {FOLDER}/ tells of that of version {removal.version}")
+        for removal in shards.manifest.removals
+        if removal.tombstones not in told
+    ]
+
+
 def still_there(shards: ShardSet) -> list[ShardError]:
     """Documents that tombstones, of the set or of the run beside it, name and rows still hold; by file."""
     wanted: dict[str, int] = {}
@@ -139,18 +155,11 @@ def still_there(shards: ShardSet) -> list[ShardError]:
     return errors
 
 
-def _documents(shards: ShardSet, split: str) -> Keys:
-    """The ids of a split's documents, S16 [n], sorted."""
-    files = [entry for entry in shards.manifest.files if entry.split == split]
-    pieces = [ShardFile(shards.directory, entry, shards.header).all_pieces()["document"] for entry in files]
-    return np.unique(np.concatenate([np.empty(0, "V16"), *pieces]).view("S16"))
-
-
 def _of_split(corpus: Path, split: str) -> tuple[Keys, npt.NDArray[np.bytes_]]:
     """The documents of a split and a hash of each one's group, S16 [n] both."""
     ids, hashes = [np.empty(0, "S16")], [np.empty(0, "S16")]
-    for documents, groups in _batches(corpus, split):
-        raw = b"".join(map(bytes.fromhex, documents.to_pylist()))
+    for doc_ids, groups in _batches(corpus, split):
+        raw = b"".join(map(bytes.fromhex, doc_ids.to_pylist()))
         ids.append(np.frombuffer(raw, "S16"))
         encoded = groups.dictionary_encode()
         known = [xxhash.xxh3_128_digest(name.encode()) for name in encoded.dictionary.to_pylist()]

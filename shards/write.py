@@ -1,6 +1,5 @@
 """Writing one shard: pack the documents, shuffle the rows, fill them, write the file under its name at the end."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -14,10 +13,11 @@ from pyarrow import ipc
 from shards import fill_in_the_middle
 from shards.atomic import replacing
 from shards.best_fit import best_fit
-from shards.format import ID_BYTES, Header, id_pairs, unique_pairs
-from shards.manifest import FileEntry
-from shards.order import permutation
-from shards.packing import Int64, Layout, check, concatenate, one_per_row
+from shards.format import ID_BYTES, Header
+from shards.ids import id_pairs, unique_pairs
+from shards.manifest import FileEntry, file_digest
+from shards.order import Int64, permutation
+from shards.packing import Layout, check, concatenate, one_per_row
 
 BATCH_BYTES: Final = 4 << 20  # of tokens, in a record batch
 PACKERS: Final[dict[str, Callable[[npt.ArrayLike, int], Layout]]] = {
@@ -47,9 +47,7 @@ def write_shard(path: Path, documents: pa.Table | pa.RecordBatch, header: Header
         with pa.OSFile(str(temporary), "wb") as sink, ipc.new_file(sink, header.to_arrow()) as writer:
             for batch in _batches(layout, ids, clusters, begins, values, header, seed):
                 writer.write_batch(batch)
-        with temporary.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = temporary.stat().st_size
+        digest, size = file_digest(temporary), temporary.stat().st_size
     return FileEntry(
         name=path.name,
         split=header.split,

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shards.format import SetHeader
-from shards.read import Int64, Split, Tokens
+from shards.order import Int64
+from shards.read import Split, Tokens
 
 BATCH_TOKENS: Final = 1 << 20
 

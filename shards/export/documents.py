@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from shards.export import batches
 from shards.export.batches import Batch
-from shards.format import FILL_IN_THE_MIDDLE, WHOLE, ShardError, id_pairs, pair_hex
+from shards.format import FILL_IN_THE_MIDDLE, WHOLE, ShardError
+from shards.ids import id_pairs, pair_hex
+from shards.order import Int64
 from shards.pieces import pieces_by_row
-from shards.read import Int64, Split
+from shards.read import Split
 
 _CUT: Final = np.dtype(
     [("high", "u8"), ("low", "u8"), ("kind", "u1"), ("offset", "u4"), ("row", "i8"), ("start", "u4"), ("length", "u4")]

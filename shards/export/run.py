@@ -4,9 +4,7 @@
 manifest, and the name, size and SHA-256 of every file.
 """
 
-import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from shards.atomic import sync
 from shards.export import huggingface, llmc, mds, megatron, nanogpt
 from shards.export.batches import Batch, rows
 from shards.export.documents import documents
 from shards.format import SetHeader, ShardError
-from shards.manifest import MANIFEST
+from shards.manifest import MANIFEST, file_digest
 from shards.read import ShardSet
 
 EXPORT: Final = "export.json"
@@ -109,10 +108,9 @@ def _write_split(
 
 def _sealed(path: Path, directory: Path) -> dict[str, Any]:
     """Name, size and digest of a file that has reached the disk."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.relative_to(directory).as_posix(), "bytes": path.stat().st_size, "sha256": digest}
+    sync(path)
+    name = path.relative_to(directory).as_posix()
+    return {"name": name, "bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
 def _check(shards: ShardSet, format_name: str, view: str, keep_padding: bool, splits: Sequence[str]) -> None:

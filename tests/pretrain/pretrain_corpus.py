@@ -29,22 +29,27 @@ def sentences(count: int, seed: int) -> list[str]:
 
 
 def write_shards(directory: Path, tokenizer: Path, config_hash: str = "test", splits=("train", "validation")) -> Path:
-    """Shards of two buckets in each split, context of CONTEXT tokens."""
-    encoder = load(tokenizer)
-    ids = special_ids(tokenizer)
+    """Shards of two buckets in each split."""
+    texts = {
+        ("train", "mill"): sentences(90, 1),
+        ("train", "river"): sentences(40, 2),
+        ("validation", "mill"): sentences(20, 3),
+        ("validation", "river"): sentences(9, 4),
+    }
+    chosen = {key: texts[key] for key in texts if key[0] in splits}
+    return write_texts(directory, tokenizer, chosen, config_hash)
+
+
+def write_texts(
+    directory: Path, tokenizer: Path, texts: dict[tuple[str, str], list[str]], config_hash: str = "test"
+) -> Path:
+    """A shard of the texts of each split and bucket, context of CONTEXT tokens."""
+    encoder, ids = load(tokenizer), special_ids(tokenizer)
     directory.mkdir(parents=True)
     entries = []
-    for split, bucket, count, seed in (
-        ("train", "mill", 90, 1),
-        ("train", "river", 40, 2),
-        ("validation", "mill", 20, 3),
-        ("validation", "river", 9, 4),
-    ):
-        if split not in splits:
-            continue
-        texts = sentences(count, seed)
-        tokens = [[ids["<|bos|>"], *encoder.encode(t).tolist(), ids["<|endoftext|>"]] for t in texts]
-        keys = [hashlib.md5(f"{split}{bucket}{i}".encode()).digest() for i in range(count)]
+    for (split, bucket), own in texts.items():
+        tokens = [[ids["<|bos|>"], *encoder.encode(text).tolist(), ids["<|endoftext|>"]] for text in own]
+        keys = [hashlib.md5(f"{split}{bucket}{i}".encode()).digest() for i in range(len(own))]
         documents = pa.table(
             {
                 "document": pa.array(keys, pa.binary(16)),

@@ -25,6 +25,7 @@ from shards.export.documents import documents
 from shards.export.run import EXPORT, FORMATS, export
 from shards.export_cli import app
 from shards.format import ShardError
+from shards.pieces import pieces_by_row
 
 runner = CliRunner()
 
@@ -76,7 +77,7 @@ def test_documents_are_those_that_were_packed(spread: read.ShardSet) -> None:
     found = expected_documents(spread.split("train"))
     assert sorted(map(len, found)) == [2, 3, 5, 15, 16, 17, 33, 40, 90, 200, 700]
     assert all(document[0] == 0 and document[-1] == 1 for document in found)
-    files = [file.all_pieces()["document"].tolist() for file in spread.split("train").files]
+    files = [pieces_by_row(file)[1]["document"].tolist() for file in spread.split("train").files]
     assert set(files[0]) & set(files[1]) & set(files[2])  # some documents lie in all three files
 
 
@@ -222,7 +223,7 @@ def test_a_lost_document_is_noticed(tmp_path: Path) -> None:
     name, lost = next(
         (file.entry.name, piece["document"].tobytes())
         for file in shards.split("train").files
-        for piece in file.all_pieces()
+        for piece in pieces_by_row(file)[1]
         if piece["kind"] == 0
     )
 

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 from shard_cases import make_header
 
-from shards.format import Header, ShardError, id_pairs, pair_hex, unique_pairs
+from shards.format import Header, ShardError
+from shards.ids import id_pairs, pair_hex, unique_pairs
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,16 @@ def test_damage_is_refused_by_name_on_opening(shard_set: Path, kind: str) -> Non
     assert caught.value.file == name
 
 
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_file_cut_short_after_the_set_was_opened_is_named(shard_set: Path, size: int) -> None:
+    train = read.open(shard_set).split("train")
+    path = shard_set / "train-00001.arrow"
+    expected = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ShardError, match=rf"{path.name}: truncated: {size} bytes, manifest\.json says {expected}"):
+        train.rows(np.arange(len(train)))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -66,6 +66,21 @@ def test_what_the_corpus_does_not_hold_is_said(shard_set: Path) -> None:
     assert "cannot be read" in (check_groups(read.open(shard_set), shard_set.parent).why or "")
 
 
+def test_a_removal_without_its_tombstone_is_refused(shard_set: Path) -> None:
+    """Of a run, and of a set alone that has others; a set that was handed on without any is whole."""
+    remove(shard_set, Request((make_id("train-00000.arrow 1").hex(),)))
+    assert prove(shard_set).problems == []
+    manifest = read.open(shard_set).manifest
+    made_up = manifest.removals[0].model_copy(update={"version": 3, "tombstones": "0" * 64})
+    write_manifest(shard_set, manifest.header, manifest.files, manifest.splits, [*manifest.removals, made_up])
+    (problem,) = prove(shard_set).problems
+    assert (problem.file, "that of version 3" in problem.what) == ("manifest.json", True)
+    shutil.rmtree(shard_set / "removed")
+    assert prove(shard_set).problems == []
+    (shard_set.parent / "stages.json").write_text("{}")
+    assert len(prove(shard_set).problems) == 2
+
+
 def test_a_document_that_was_removed_is_found(shard_set: Path, tmp_path: Path) -> None:
     document = make_id("train-00000.arrow 1").hex()
     shutil.copytree(shard_set, tmp_path / "copy")
