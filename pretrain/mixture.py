@@ -31,6 +31,7 @@ from pretrain.mixture_design import draw, under_caps
 from pretrain.mixture_fit import Fit, fit
 from pretrain.mixture_optimum import leave_one_out, optimum
 from pretrain.train import run
+from pretrain.update import DivergedError
 from shards.atomic import replacing
 
 Float = npt.NDArray[np.float64]
@@ -38,12 +39,13 @@ Tell = Callable[[str], None]
 
 DIGITS = 6  # of a weight in a config
 NEVER = 10**9  # steps
+LEAST = 4  # proxies that a fit needs
 
 
 class Search(Frozen):
     """What to search: how many proxies, for a run of which length, at most how many epochs of a bucket."""
 
-    proxies: int = Field(default=32, ge=4, description="Models to train; three to eight for each bucket.")
+    proxies: int = Field(default=32, ge=LEAST, description="Models to train; three to eight for each bucket.")
     budget: int = Field(ge=1, description="Tokens of the run that the mixture is for.")
     epochs: float = Field(default=4.0, gt=0, description="A bucket may be repeated so often in that run.")
     targets: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
@@ -59,8 +61,9 @@ def search(
 
     `weights`, `weights_error`, `natural` and `caps` per bucket, shares of the tokens; predicted `loss`, `natural_loss`
     and `gain` with `gain_error`, bits per byte, means over the held-out buckets; `fits` per held-out bucket: see
-    `solve`; `proxies`: weights and losses of each. Raises ValueError, naming it, for a target that is not there, fewer
-    than two buckets, no held-out rows, caps that leave no mixture, and what `run` raises.
+    `solve`; `proxies`: weights and losses of each, no losses (None) of one that diverged. Raises ValueError, naming it,
+    for a target that is not there, fewer than two buckets, no held-out rows, caps that leave no mixture; DivergedError
+    where fewer than four proxies did not diverge; and what else `run` raises.
     """
     inputs = open_inputs(shards_dir, tokenizer_dir)
     names, natural, caps = buckets(inputs, asked)
@@ -69,7 +72,12 @@ def search(
     proxies = []
     for number, shares in enumerate(mixtures):
         weights = dict(zip(names, shares.tolist()))
-        summary = run(_proxy(config, number, weights), shards_dir, tokenizer_dir, output_dir / "mixture")
+        try:
+            summary = run(_proxy(config, number, weights), shards_dir, tokenizer_dir, output_dir / "mixture")
+        except DivergedError as error:  # it would do so again: the others can still tell
+            proxies.append({"weights": weights, "losses": None})
+            tell(f"proxy {number + 1} of {asked.proxies} diverged and is left out: {error}")
+            continue
         scores = summary["validation"]["buckets"]
         losses = {name: scores[name]["bits_per_byte"] for name in held}
         if None in losses.values():
@@ -77,7 +85,10 @@ def search(
             raise ValueError(f"the held-out rows of {nothing} have no text to measure: raise evaluation.rows")
         proxies.append({"weights": weights, "losses": losses})
         tell(f"proxy {number + 1} of {asked.proxies}: {np.mean(list(losses.values())):.4f} bits per byte")
-    found = {**solve(names, natural, caps, proxies, asked), "proxies": proxies}
+    measured = [proxy for proxy in proxies if proxy["losses"]]
+    if len(measured) < LEAST:
+        raise DivergedError(f"{len(measured)} of {asked.proxies} proxies did not diverge: lower optimizer.lr")
+    found = {**solve(names, natural, caps, measured, asked), "proxies": proxies}
     with replacing(output_dir / "mixture" / "mixture.json") as temporary:
         temporary.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
     return found

@@ -5,9 +5,7 @@ A mixture is a point r of the simplex, float64 [m], m sources. For each held-out
     linear       L = c + t.r                                  (RegMix, Liu et al. 2024, arXiv:2407.01492)
     exponential  L = c + exp(k + t.r)                         (Data Mixing Laws, Ye et al. 2024, arXiv:2403.16952)
     own_share    L = c + exp(k + t.r + s log(r_own + e))      the same; a little of its own source helps most
-    transfer     L = c + (sum_j w_j r_j)^-a, w > 0            a power law of effective data: a share of source j
-                                                              is worth w_j of it (transfer, Hernandez et al. 2021,
-                                                              arXiv:2102.01293)
+    transfer     L = c + E(r)^-a, a power law of effective data (`pretrain.mixture_transfer`)
 
 The form and its regularization are chosen by cross-validation on the proxies alone.
 """
@@ -17,22 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
-from scipy.optimize import least_squares
 
-Float = npt.NDArray[np.float64]
-Predictor = Callable[[Float], Float]
+from pretrain.mixture_transfer import Float, Predictor, transfer
+
 Form = Literal["linear", "exponential", "own_share", "transfer"]
 
 FOLDS: Final = 8
 RIDGE: Final = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # on standardized features
 FLOOR: Final = (0.5, 0.8, 0.9, 0.95, 0.98)  # c, as a part of the least loss seen
 OWN: Final = (3e-4, 1e-3, 3e-3, 1e-2)  # e: the share below which a source counts as absent
-FTOL: Final = 1e-5  # relative change of the sum of squares that ends a fit: far below what proxies differ by
-PULL: Final = (0.01, 0.03, 0.1, 0.3, 1.0)  # of log w to their mean, in units of the residuals' variance
+PULL: Final = (0.1, 0.3, 1.0, 3.0)  # of log w to their mean, in units of the residuals' variance
 
 
 @dataclass(frozen=True)
@@ -118,52 +113,9 @@ def _own_share(
     return lambda asked: inner(features(asked))
 
 
-def _transfer(mixtures: Float, losses: Float, own: int | None, pull: float) -> Predictor:
-    """Least squares over (c, log a, log w), the log w of other sources than `own` pulled to their mean.
-
-    With few proxies most w are hardly determined; that other sources are worth alike is the best guess about those.
-    """
-    sources = mixtures.shape[1]
-    others = np.array([j for j in range(sources) if j != own])
-    spread = max(float(losses.std()), 1e-12)
-    root = np.sqrt(pull / len(losses))
-
-    def split(p: Float) -> tuple[Float, Float, Float]:
-        effective = mixtures @ np.exp(p[2:])
-        return effective, effective ** -np.exp(p[1]), np.exp(p[2:])
-
-    def residuals(p: Float) -> Float:
-        _, power, _ = split(p)
-        u = p[2:][others]
-        return np.concatenate([(p[0] + power - losses) / spread, root * (u - u.mean()), [0.01 * (p[1] - START_A)]])
-
-    def jacobian(p: Float) -> Float:
-        effective, power, worth = split(p)
-        a = np.exp(p[1])
-        data = np.column_stack(
-            (np.ones(len(losses)), -power * a * np.log(effective), (-a * power / effective)[:, None] * mixtures * worth)
-        )
-        prior = np.zeros((len(others), 2 + sources))
-        prior[:, 2 + others] = root * (np.eye(len(others)) - 1 / len(others))
-        last = np.zeros((1, 2 + sources))
-        last[0, 1] = 0.01
-        return np.concatenate([data / spread, prior, last])
-
-    start = np.zeros(2 + sources)
-    start[0], start[1] = 0.9 * losses.min(), START_A
-    scale = -np.log(max(float(losses.mean() - start[0]), 1e-6)) / np.exp(START_A)
-    start[2:] = scale - 4.0  # other sources are worth little to begin with
-    if own is not None:
-        start[2 + own] = scale
-    found: Any = least_squares(residuals, start, jac=jacobian, x_scale="jac", ftol=FTOL, max_nfev=200)
-    floor, a, worth = found.x[0], np.exp(found.x[1]), np.exp(found.x[2:])
-    return lambda asked: floor + (asked @ worth) ** -a
-
-
-START_A: Final = float(np.log(0.3))  # near the exponents of scaling laws in data
 FITTERS: Final[dict[Form, Callable[..., Predictor]]] = {
     "linear": _linear,
     "exponential": _exponential,
     "own_share": _own_share,
-    "transfer": _transfer,
+    "transfer": transfer,
 }

@@ -19,6 +19,9 @@ Goal = Callable[[Float], Float]
 
 STARTS: Final = 5  # proxies of least loss that the search starts from, beside the natural mixture
 RESAMPLES: Final = 30
+NUDGE: Final = (
+    1e-6  # of a share, for slopes: small beside any share that matters, and finite where the slope at 0 is not
+)
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,19 @@ def best_mixture(fits: Sequence[Fit], weights: Float, mixtures: Float, natural: 
     order = np.argsort(goal(candidates), kind="stable")[:STARTS]
     found = [candidates[0], *candidates[order]]
     sum_to_one = LinearConstraint(np.ones((1, len(natural))), 1.0, 1.0)
+    nudges = NUDGE * np.vstack([np.zeros(len(natural)), np.eye(len(natural))])
+
+    def look(shares: Float) -> tuple[float, Float]:
+        """The goal and its slopes, all mixtures at once: fits are costly to call, not to evaluate."""
+        here, *there = goal(shares + nudges)
+        return float(here), (np.array(there) - here) / NUDGE
+
     for start in list(found):
         ended: Any = minimize(
-            lambda shares: float(goal(shares[None])[0]),
+            look,
             start,
             method="SLSQP",
+            jac=True,
             bounds=[(0.0, min(1.0, cap)) for cap in caps],
             constraints=[sum_to_one],
             options={"maxiter": 200, "ftol": 1e-10},

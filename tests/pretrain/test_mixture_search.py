@@ -10,6 +10,7 @@ from ladder_case import write_case, write_page
 
 from jobs import cli
 from pretrain import mixture
+from pretrain.update import DivergedError
 from shards.read import open as open_shards
 from shards.reading import reading_of
 
@@ -109,6 +110,26 @@ def test_targets_and_caps_decide_which_weights_are_best(case, monkeypatch, capfd
     assert list(found["fits"]) == ["digits"]
     assert found["weights"]["digits"] > found["natural"]["digits"]
     assert found["weights"]["digits"] <= found["caps"]["digits"] + 1e-5
+
+
+def test_proxies_that_diverge_are_left_out_and_named(case, monkeypatch, capfd) -> None:
+    really, lost = mixture.run, {"proxy-002"}
+
+    def diverges(config, *rest):
+        if config.name in lost:
+            raise DivergedError("step 3: the loss is nan")
+        return really(config, *rest)
+
+    monkeypatch.setattr(mixture, "run", diverges)
+    status, out, err = search(monkeypatch, capfd, case, "--proxies", 5, "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    assert [proxy["losses"] is None for proxy in found["proxies"]] == [False, False, True, False, False]
+    assert "proxy 3 of 5 diverged and is left out: step 3: the loss is nan" in err
+    lost.add("proxy-004")
+    status, _, err = search(monkeypatch, capfd, case, "--proxies", 5)
+    assert status == 1
+    assert "3 of 5 proxies did not diverge: lower optimizer.lr" in err
 
 
 @pytest.mark.parametrize(
