@@ -46,7 +46,7 @@ class Tokenizer(Model):
         ge=1,
         description="pre-tokens that count less are left out; null: the least with which 20 million are kept at most",
     )
-    min_frequency: int = Field(2, ge=1, description="pairs that count less are not merged")
+    min_frequency: int = Field(2, ge=0, description="pairs that count less are not merged")
     tie_break: Literal["huggingface", "greater_bytes"] = Field(
         "huggingface",
         description="which of equally frequent pairs is merged first: that with the smaller ids, as Hugging Face's "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +35,7 @@ def report(
         list[Path] | None,
         typer.Option(metavar="TOKENIZER", help="Another tokenizer.json, or its directory.", exists=True),
     ] = None,
+    gpt2: Annotated[bool, typer.Option(help="Beside GPT-2's published vocabulary.")] = True,
     rare: Annotated[int, typer.Option(min=1, help="Tokens that occur fewer times are under-trained.")] = 100,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.", dir_okay=False)] = None,
     column: Annotated[str, typer.Option(help="The column of JSON Lines and Parquet that holds the text.")] = "text",
@@ -46,9 +48,10 @@ def report(
 
     if not files and corpus is None:
         raise typer.BadParameter("name files, or a run with --corpus", param_hint="FILES")
-    others = {str(path): path for path in compare or []}
     try:
-        content = measure(directory, _texts(files or [], column, corpus, split, most_bytes), others, rare)
+        with TemporaryDirectory(prefix="gristmill-") as folder:
+            others = ({"GPT-2": _gpt2(folder)} if gpt2 else {}) | {str(path): path for path in compare or []}
+            content = measure(directory, _texts(files or [], column, corpus, split, most_bytes), others, rare)
         if html is not None:
             replace_file(html, page(content))
     except FileNotFoundError as error:
@@ -61,6 +64,14 @@ def report(
         typer.echo(json.dumps(content, ensure_ascii=False))
     else:
         _print(content)
+
+
+def _gpt2(folder: str) -> Path:
+    from tokenizer.gpt2 import gpt2
+    from tokenizer.train import save
+
+    save(gpt2(), folder)
+    return Path(folder)
 
 
 def _texts(

@@ -23,12 +23,15 @@ def read_texts(file: Path, column: str = "text") -> Iterator[str]:
     Raises ValueError that names the place where a file is not what its suffix says.
     """
     suffixes = [suffix.lower() for suffix in file.suffixes]
-    if ".parquet" in suffixes[-1:]:
-        yield from _parquet(file, column)
-    elif {".jsonl", ".ndjson"} & set(suffixes[-2:]):
-        yield from _json_lines(file, column)
-    else:
-        yield from _plain(file)
+    try:
+        if ".parquet" in suffixes[-1:]:
+            yield from _parquet(file, column)
+        elif {".jsonl", ".ndjson"} & set(suffixes[-2:]):
+            yield from _json_lines(file, column)
+        else:
+            yield from _plain(file)
+    except OSError as error:  # what unpacks a file does not say which
+        raise error if str(file) in str(error) else ValueError(f"{file} cannot be read: {error}") from error
 
 
 def _parquet(file: Path, column: str) -> Iterator[str]:
@@ -49,9 +52,11 @@ def _json_lines(file: Path, column: str) -> Iterator[str]:
                 continue
             try:
                 text = json.loads(line.decode("utf-8", "replace"))[column]
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise ValueError(f"{file}, line {number}: no JSON object with a {column!r} ({error})") from error
-            if isinstance(text, str):
+            if text is not None:
+                if not isinstance(text, str):
+                    raise ValueError(f"{file}, line {number}: {column!r} is {type(text).__name__}, not text")
                 # JSON can spell unpaired surrogates, which no UTF-8 holds.
                 yield text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 

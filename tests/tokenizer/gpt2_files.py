@@ -1,11 +1,9 @@
-"""GPT-2's published vocabulary, from what lies in gpt2/."""
+"""GPT-2's published vocabulary: its digests, and ids that it gives."""
 
 import hashlib
-import json
-import lzma
 from pathlib import Path
 
-from tokenizer.vocabulary import byte_alphabet
+from tokenizer.gpt2 import write_gpt2
 
 DIGESTS = {
     "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
@@ -42,15 +40,8 @@ IDS = {
 
 
 def gpt2_files(directory: Path) -> tuple[Path, Path]:
-    """Write encoder.json and vocab.bpe as published into `directory`; their paths."""
-    merges = lzma.decompress((Path(__file__).parent / "gpt2" / "vocab.bpe.xz").read_bytes())
-    made = [line.replace(" ", "") for line in merges.decode().splitlines()[1:]]
-    tokens = [*byte_alphabet(), *made, "<|endoftext|>"]
-    contents = {
-        "encoder.json": json.dumps({token: number for number, token in enumerate(tokens)}).encode(),
-        "vocab.bpe": merges,
-    }
-    for name, content in contents.items():
-        assert hashlib.sha256(content).hexdigest() == DIGESTS[name]
-        (directory / name).write_bytes(content)
-    return directory / "encoder.json", directory / "vocab.bpe"
+    """Write encoder.json and vocab.bpe into `directory`, and see that they are as published; their paths."""
+    paths = write_gpt2(directory)
+    for path in paths:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == DIGESTS[path.name]
+    return paths

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +12,13 @@ import pytest
 from typer.testing import CliRunner
 
 from tokenizer.cli import app
+from tokenizer.encode import load
+from tokenizer.models import train_wordpiece
 from tokenizer.patterns import PATTERNS
 from tokenizer.split_kernel import split
 from tokenizer.texts import read_texts
 from tokenizer.train import save, train_on_counts
-from tokenizer.vocabulary import sha256
+from tokenizer.vocabulary import read_tokenizer, sha256
 
 run = CliRunner().invoke
 
@@ -83,6 +86,18 @@ def test_hostile_files(tmp_path):
     assert next(lines) == "\ufffd\ufffd\ufffdx"
     with pytest.raises(ValueError, match="line 4"):
         next(lines)
+    for name, content, says in (
+        ("number.jsonl", b'{"text": 5}', "number.jsonl, line 1: 'text' is int, not text"),
+        ("deep.jsonl", b"[" * 100_000, "deep.jsonl, line 1"),
+        ("packed.jsonl.gz", b"no gzip", "packed.jsonl.gz cannot be read"),
+        ("packed.txt.zst", b"no zstd", "packed.txt.zst cannot be read"),
+        ("cut.txt.gz", gzip.compress(bytes(range(256)) * 100)[:-20], "cut.txt.gz cannot be read"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=says):
+            list(read_texts(tmp_path / name))
+    with pytest.raises(FileNotFoundError):
+        list(read_texts(tmp_path / "absent.txt"))
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(ValueError, match="Parquet"):
         list(read_texts(tmp_path / "a.parquet"))
@@ -122,7 +137,9 @@ def test_large_plain_files_are_cut_where_no_pretoken_is(tmp_path, monkeypatch):
     assert max(map(len, read_texts(tmp_path / "b.txt"))) < 1100
 
 
-@pytest.mark.parametrize("options", [[], ["--tie-break", "greater_bytes"], ["--min-count", "13"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--tie-break", "greater_bytes"], ["--min-count", "13"], ["--min-frequency", "0"]]
+)
 def test_training_counts_all_files(files, texts, tmp_path, options):
     output = str(tmp_path / "out")
     result = run(app, ["train", *files, "--vocab-size", "400", "--output", output, "--json", *options])
@@ -136,7 +153,9 @@ def test_training_counts_all_files(files, texts, tmp_path, options):
     assert facts["share_left_out"] == 1 - sum(len(part) * count for part, count in kept.items()) / total
     tie_break = "greater_bytes" if "greater_bytes" in options else "huggingface"
     words, weights = pa.array(list(kept), pa.binary()), np.array(list(kept.values()), np.int64)
-    save(train_on_counts(words, weights, 400, tie_break=tie_break), tmp_path / "reference")
+    frequency = 0 if "--min-frequency" in options else 2  # Hugging Face's trainers know 0, which is 1
+    trained = train_on_counts(words, weights, 400, min_frequency=frequency, tie_break=tie_break)
+    save(trained, tmp_path / "reference")
     assert sha256(tmp_path / "out") == sha256(tmp_path / "reference") == facts["sha256"]
     if least:
         shown = run(app, ["train", *files, "--vocab-size", "400", "--output", output, *options]).output
@@ -163,3 +182,46 @@ def test_special_tokens_of_ones_own_and_padding(files, tmp_path):
     ids = json.loads(run(app, ["encode", output, text, "--json"]).output)
     assert min(ids) >= 7
     assert max(ids) < 400
+
+
+@pytest.mark.parametrize("model", ["wordpiece", "unigram"])
+def test_other_models_are_learnt_from_the_texts_of_all_files(files, texts, tmp_path, model):
+    output = str(tmp_path / "out")
+    result = run(app, ["train", *files, "--model", model, "--vocab-size", "700", "--output", output, "--json"])
+    assert result.exit_code == 0, result.output
+    content = read_tokenizer(output)
+    assert content["model"]["type"].lower() == model
+    assert json.loads(result.output)["vocabulary_size"] == load(output).vocabulary_size <= 700
+    if model == "wordpiece":
+        read = (text for file in files for text in read_texts(Path(file)))
+        save(train_wordpiece(read, 700), tmp_path / "reference")
+        assert sha256(output) == sha256(tmp_path / "reference")
+    for text in texts:
+        ids = json.loads(run(app, ["encode", output, text, "--json"]).output)
+        assert not set(ids) & set(load(output).special_ids.values())
+        assert run(app, ["decode", output, *map(str, ids)]).stdout_bytes == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--model", "bert"], "'bpe', 'wordpiece', 'unigram'"),
+        (["--model", "unigram", "--min-frequency", "3"], "--min-frequency: unigram has no use"),
+        (["--model", "unigram", "--min-count", "3"], "--min-count: unigram has no use"),
+        (["--model", "wordpiece", "--tie-break", "greater_bytes"], "--tie-break: wordpiece has no use"),
+        (["--model", "wordpiece", "--vocab-size", "400"], "515 entries"),
+        (["--special", ""], "at least one character"),
+    ],
+)
+def test_what_a_model_has_no_use_for_is_refused(files, tmp_path, arguments, says):
+    result = run(app, ["train", files[0], "--output", str(tmp_path / "out"), *arguments])
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("model", ["bpe", "wordpiece", "unigram"])
+def test_no_model_is_learnt_from_nothing(tmp_path, model):
+    (tmp_path / "empty.jsonl").write_text('{"text": ""}\n{"text": null}\n')
+    result = run(app, ["train", str(tmp_path / "empty.jsonl"), "--output", str(tmp_path / "out"), "--model", model])
+    assert (result.exit_code, "there is no text" in result.output) == (2, True)

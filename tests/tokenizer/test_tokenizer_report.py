@@ -356,11 +356,16 @@ def test_command(texts, corpus, tmp_path) -> None:
     found = json.loads(result.output)
     assert list(found["groups"]) == [str(tmp_path / "plain.txt"), "books", "web"]
     assert set(found["languages"]) == {"eng", "deu"}
+    assert list(found["compared"]) == ["GPT-2", output]
     assert found["compared"][output]["total"]["tokens"] == found["total"]["tokens"]
+    assert found["compared"]["GPT-2"]["vocabulary_size"] == 50_257
     assert found["vocabulary"]["under_trained"]["fewer_than"] == 7
     assert (tmp_path / "page.html").read_text() == page(found)
+    alone = json.loads(run(app, [*arguments[:3], "--no-gpt2", "--json"]).output)
+    assert alone["compared"] == {}
     shown = run(app, arguments)
     assert shown.exit_code == 0, shown.output
+    assert "GPT-2 bytes/token" in shown.output
     assert f"{found['vocabulary_size']:,} entries" in shown.output
     assert f"{found['languages']['deu']['bytes_per_token']:.3f}" in shown.output
     assert "\x1b" not in shown.output
