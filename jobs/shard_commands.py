@@ -5,8 +5,8 @@ Exit status: 0 done; 1 a damaged set; 2 wrong arguments, or nothing there.
 
 from __future__ import annotations
 
+import datetime
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,14 +70,21 @@ def remove_command(
     for value in given:
         if not DOCUMENT.fullmatch(value):
             raise ConfigError(f"--id: a doc_id has 32 hex digits, {value[:80]!r} does not")
-    if date is not None and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", date):
-        raise ConfigError(f"--date: {date!r} is not of the form YYYY-MM-DD")
+    if date is not None and not _is_day(date):
+        raise ConfigError(f"--date: {date!r} is no day of the form YYYY-MM-DD")
     named = tuple(dict.fromkeys([*given, *(read_ids(ids, "--ids") if ids else [])]))
     if not (named or uri or domain or ids):
         raise ConfigError("say what to remove: --ids, --id, --uri or --domain")
     request = Request(named, tuple(uri or ()), tuple(domain or ()), with_duplicates, reason, date)
     facts = _remove(directory, request, dry_run)
     typer.echo(json.dumps({**facts, "dry_run": dry_run}) if as_json else _as_text(facts, dry_run))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _there(directory: Path) -> None:

@@ -249,6 +249,7 @@ def test_what_is_made_from_the_same_stays_fresh(output: Path) -> None:
         (["--domain", "nowhere.example"], "--domain: "),
         (["--ids", "missing.txt"], "--ids: cannot read"),
         (["--id", doc_id("a"), "--date", "May"], "--date: "),
+        (["--id", doc_id("a"), "--date", "2026-13-45"], "--date: "),
         ([], "say what to remove"),
     ],
 )
