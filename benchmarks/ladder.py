@@ -1,11 +1,12 @@
 """How well five small runs forecast the final loss of one with ten times the compute of the largest of them.
 
 Real texts, novels and the main texts of web pages below $GRISTMILL_DATA, are tokenized and packed here, without Spark:
-two buckets, a twentieth of the documents held out. `gristmill pretrain ladder` forecasts a run on them, which is then
-trained. `error` is how much the forecast is above the loss that came out, as a part of it, `errors` the same along the
-curve; `naive` is the error of the guess that the larger run ends as the largest rung does. `compute_ratio` is 6 N D of
-the run over that of the largest rung, `rungs_share` all rungs' over the run's. `--size` multiplies parameters and
-tokens of the run, so its square the seconds. What is trained stays in `--work`: the same command goes on there.
+two buckets, a twentieth of the documents held out. `gristmill pretrain ladder` forecasts a run on them, of 20 tokens a
+parameter, which is then trained. `error` is how much the forecast is above the loss that came out, as a part of it,
+`errors` the same along the curve; `stated_error` the standard deviation that the forecast was given with, `naive` the
+error of the guess that the run ends as the largest rung does. `compute_ratio` is 6 N D of the run over that of the
+largest rung, `rungs_share` all rungs' over the run's. What is trained stays in `--work`: the same command goes on
+there. The last line has the form of those in tests/pretrain/ladder_recorded.jsonl.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ import pyarrow as pa
 import torch
 from planted import CACHE
 
-from pretrain.config import PretrainConfig
+from pretrain.config import ModelConfig, PretrainConfig
 from pretrain.inputs import open_inputs
 from pretrain.ladder import Ladder, climb, measured
 from pretrain.ladder_forecast import Curve
 from pretrain.ladder_rungs import PARTS
+from pretrain.shape import count_parameters
 from pretrain.train import run
 from shards.format import Header
 from shards.manifest import MANIFEST, write_manifest
@@ -40,8 +42,8 @@ from tokenizer.train import save, train
 from tokenizer.vocabulary import sha256, special_ids
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
-VOCABULARY, CONTEXT, BATCH = 1024, 128, 2048  # tokens
-WIDTH, LAYERS, TOKENS = 128, 4, 4_000_000  # of the run, at size 1
+VOCABULARY, CONTEXT, BATCH = 1024, 128, 4096  # tokens
+RATIO = 20  # tokens of the run for each of its parameters: about the best use of compute (Hoffmann et al. 2022)
 PIECE = 20_000  # characters of a novel that are one document
 HELD_OUT = 20  # one document in so many
 
@@ -94,22 +96,24 @@ def prepare(work: Path) -> None:
     write_manifest(work / "shards", header.shared(), entries)
 
 
-def settings(size: float) -> PretrainConfig:
+def settings(layers: int, hidden: int, seed: int) -> PretrainConfig:
     """The run that is forecast."""
-    tokens, hidden = round(TOKENS * size), 8 * round(WIDTH * size**0.5 / 8)
-    each = max(1, tokens // BATCH // PARTS)
+    heads = 2  # as many as the narrowest rung can have
+    model = ModelConfig(layers=layers, hidden=hidden, heads=heads, kv_heads=heads, intermediate=round(hidden * 8 / 3))
+    each = RATIO * count_parameters(model, VOCABULARY).all // BATCH // PARTS
     return PretrainConfig.model_validate(
         {
-            "name": f"whole-{size:g}",
-            "model": {"layers": LAYERS, "hidden": hidden, "heads": 4, "kv_heads": 4, "intermediate": hidden * 8 // 3},
+            "name": f"layers-{layers}-hidden-{hidden}-seed-{seed}",
+            "model": model.model_dump(),
             "batch_tokens": BATCH,
             "micro_batch": BATCH // CONTEXT,
             "steps": each * PARTS,
-            "optimizer": {"lr": 3e-3},
+            "optimizer": {"lr": 4e-3},
             "schedule": {"kind": "cosine", "warmup": each * PARTS // 20, "final": 0.1},
             "evaluation": {"every": each, "rows": 256},
             "checkpoint": {"every": max(50, each), "keep": 1},
             "sample": {"prompts": []},
+            "seed": seed,
         }
     )
 
@@ -118,30 +122,26 @@ def compared(config: PretrainConfig, work: Path) -> dict[str, Any]:
     """Forecast, then what came out."""
     shards, tokenizer = work / "shards", work / "tokenizer"
     began = time.perf_counter()
-    output = work / config.name
-    found = climb(config, Ladder(), shards, tokenizer, output, lambda line: print(line, file=sys.stderr, flush=True))
+    found = climb(config, Ladder(), shards, tokenizer, work, lambda line: print(line, file=sys.stderr, flush=True))
     climbed = time.perf_counter() - began
-    parameters = run(config, shards, tokenizer, output)["parameters"]
-    losses = np.array(measured(output / "runs" / config.name))
+    run(config, shards, tokenizer, work)
+    losses = np.array(measured(work / "runs" / config.name))
     curve, rungs = Curve.model_validate(found["curve"]), found["rungs"]
-    compute = [rung["parameters"]["all"] * rung["tokens"] for rung in rungs]
+    compute = [rung["compute"] for rung in rungs]
     errors = np.array(curve.losses) / losses - 1
     return {
-        "loss": losses[-1],
-        "forecast": curve.losses[-1],
         "error": errors[-1],
-        "errors": errors.round(4).tolist(),
-        "naive": rungs[0]["losses"][-1] / losses[-1] - 1,
         "stated_error": found["error"],
+        "naive": rungs[0]["losses"][-1] / losses[-1] - 1,
+        "errors": errors.round(4).tolist(),
         "tolerance": curve.tolerance,
-        "parameters": parameters,
-        "tokens": found["tokens"],
+        "compute_ratio": found["compute"] / compute[0],
+        "rungs_share": sum(compute) / found["compute"],
         "epochs": found["tokens"] / (len(open_inputs(shards, tokenizer).train) * CONTEXT),
-        "compute_ratio": parameters * found["tokens"] / compute[0],
-        "rungs_share": sum(compute) / (parameters * found["tokens"]),
         "law": found["law"],
         "leave_one_out": found["leave_one_out"],
-        "rungs": [[rung["parameters"]["all"], rung["tokens"], rung["losses"][-1]] for rung in rungs],
+        "run": {key: found[key] for key in ("parameters", "tokens", "compute")} | {"losses": losses.tolist()},
+        "rungs": rungs,
         "ladder_seconds": round(climbed, 1),
         "run_seconds": round(time.perf_counter() - began - climbed, 1),
     }
@@ -149,14 +149,17 @@ def compared(config: PretrainConfig, work: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=float, default=1.0, help="of the run: 0.9M parameters on 4M tokens at 1")
+    parser.add_argument("--layers", type=int, default=5, help="of the run")
+    parser.add_argument("--hidden", type=int, default=72, help="width of the run, a multiple of 8")
+    parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--work", type=Path, default=CACHE / "ladder", help="directory for shards and runs")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if not (given.work / "shards" / MANIFEST).exists():
         prepare(given.work)
-    print(json.dumps({"size": given.size, "threads": given.threads, **compared(settings(given.size), given.work)}))
+    config = settings(given.layers, given.hidden, given.seed)
+    print(json.dumps({"name": config.name, "threads": given.threads, **compared(config, given.work)}))
 
 
 if __name__ == "__main__":
