@@ -11,6 +11,7 @@ from pipelines.config import Config
 from pipelines.dedup import places
 from pipelines.errors import ConfigError
 from pipelines.ingest.source import check_options, reader_class
+from pretrain import tensorboard
 from pretrain.config import PretrainConfig
 
 
@@ -40,7 +41,13 @@ def load(path: str | Path) -> RunConfig:
 
 
 def check_inputs(config: RunConfig) -> None:
-    """Raise ConfigError where a source's path matches nothing, or an index is none that this run can use."""
+    """Raise ConfigError where a source's path matches nothing, an index is none that this run can use, or a package
+    that is asked for is not there.
+    """
+    try:
+        tensorboard.required(config.pretrain is not None and config.pretrain.tensorboard)
+    except ValueError as error:
+        raise ConfigError(f"pretrain.{error}") from error
     places.check(config.dedup.indexes, annotate.shingles(config))
     for i, source in enumerate(config.sources):
         try:

@@ -181,16 +181,16 @@ def _rungs(found: dict[str, Any]) -> Table:
     from rich import box
     from rich.table import Table
 
-    counts, law = found["law"]["counts"], found["law"]
+    law = found["law"]
     table = Table("run", "parameters", "tokens", "loss", "left out", title="Rungs", box=box.SIMPLE)
-    for rung, missed in zip(found["rungs"], found["leave_one_out"][counts]):
-        sizes = [f"{value:,}" for value in (rung["parameters"][counts], rung["tokens"])]
+    for rung, missed in zip(found["rungs"], found["leave_one_out"]):
+        sizes = [f"{rung[key]:,}" for key in ("parameters", "tokens")]
         table.add_row(rung["name"], *sizes, f"{rung['losses'][-1]:.4f}", f"{missed:+.2%}")
-    sizes = [f"{value:,}" for value in (found["parameters"][counts], found["tokens"])]
+    sizes = [f"{found[key]:,}" for key in ("parameters", "tokens")]
     table.add_row("the run", *sizes, f"{found['loss']:.4f}", f"± {found['error']:.2%}")
     table.caption = (
-        f"loss = {law['e']:.3f} + {law['a']:.3g} / N^{law['alpha']:.3f} + {law['b']:.3g} / D^{law['beta']:.3f}, nats "
-        f"per token, N {'with' if counts == 'all' else 'without'} embeddings; left out: what the others say of a rung"
+        f"loss = {law['e']:.3f} + {law['a']:.3g} / C^{law['b']:.3f} nats per token, C = 6 x parameters x tokens; "
+        "left out: what the others say of a rung"
     )
     return table
 

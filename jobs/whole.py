@@ -14,6 +14,7 @@ from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Ledger, read_stages, write_text
 from pipelines.run import Run, Step, check_stage, execute, output_of
 from pretrain.config import PretrainConfig
+from pretrain.view import forecast_warning
 from shards.format import ShardError
 
 REPORT_VERSION = 2
@@ -120,8 +121,12 @@ def _tell(event: dict[str, Any]) -> None:
     elif event["kind"] == "evaluation":
         score = event["bits_per_byte"]
         say("pretrain: nothing is held out" if score is None else f"pretrain: validation {score:.3f} bits per byte")
+        if "above_forecast" in event:
+            say(f"pretrain: {forecast_warning(event)}")
     elif event["kind"] == "rollback":
         say(f"pretrain: back from step {event['after']:,} to {event['step']:,}, {event['rows']:,} rows passed over")
+    elif event["kind"] == "damaged":
+        say(f"pretrain: {event['reason']}: going on from the checkpoint before")
 
 
 def report(run: Run) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException  # no Exception
 from torch.distributed.checkpoint.state_dict import (
@@ -62,10 +62,17 @@ class Origin(BaseModel):
     vocabulary: int
     context: int
     trajectory: dict[str, Any]
+    shards_version: int = 0  # of the manifest; 0: not known
+    shards_digest: str = ""
 
     def refuse(self, other: Origin, what: str) -> None:
-        """Raise MismatchError, naming every differing key, unless `other` (of `what`) equals this one."""
+        """Raise MismatchError, naming every differing key, unless `other` (of `what`) equals this one.
+
+        Shards of a later version are the same, without documents that were removed: a run goes on with them.
+        """
         ours, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        if self.shards_version < other.shards_version:
+            ours |= {key: theirs[key] for key in ("shards_version", "shards_digest")}
         differing = [
             f"{key.removeprefix('trajectory.')} is {ours.get(key)}, not {theirs.get(key)}"
             for key in sorted(ours.keys() | theirs.keys())
@@ -99,6 +106,7 @@ class Checkpoints:
         # A group of its own: its messages must not get between those of the training, which go on meanwhile.
         self._group = dist.new_group(backend="gloo") if world.size > 1 else None
         self._upload: Future[None] | None = None
+        self.newest: int | None = None  # step of the latest save, or of what the run went back to
 
     def save(
         self,
@@ -130,6 +138,7 @@ class Checkpoints:
             no_dist=self.world.size == 1,
         )
         self._upload = _then(written, lambda: self._commit(state, temporary, target, spike))
+        self.newest = state.step
 
     def finish(self) -> None:
         """Wait for what is being written. Raises CheckpointError where it could not be."""
@@ -139,8 +148,16 @@ class Checkpoints:
         try:
             upload.result()
         except (Exception, CheckpointException) as error:
+            if self.world.leads:  # what there is of it would keep a full disk full
+                for leftover in self.directory.glob(".step-*"):
+                    shutil.rmtree(leftover, ignore_errors=True)
             raise CheckpointError(f"{self.directory}: a checkpoint could not be written: {_reason(error)}") from error
         self.world.barrier()
+
+    def check(self) -> None:
+        """Raise CheckpointError where what is being written has failed already; does not wait."""
+        if self._upload is not None and self._upload.done() and self._upload.exception() is not None:
+            self.finish()
 
     def close(self) -> None:
         """Let what is being written come to its end, whatever that is: the run has failed or is over."""
@@ -162,6 +179,7 @@ class Checkpoints:
                 if later.name > target.name:
                     shutil.rmtree(later)
         self.world.barrier()
+        self.newest = step
         return target
 
     def _point(self, target: Path) -> None:
@@ -226,11 +244,8 @@ def latest(directory: Path) -> Path | None:
     return path
 
 
-def read_state(path: Path) -> State:
-    """The state of a checkpoint, after every file in it has been compared with its digest.
-
-    Raises CheckpointError, naming the file that is missing or differs.
-    """
+def verify(path: Path) -> None:
+    """Compare every file of a checkpoint with its digest. Raises CheckpointError, naming what is missing or differs."""
     try:
         digests = json.loads((path / DIGESTS).read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -240,7 +255,23 @@ def read_state(path: Path) -> State:
             raise CheckpointError(f"{path / name} is missing")
         if digests.get(name) != _digest(path / name):
             raise CheckpointError(f"{path / name} is not what was written: its SHA-256 differs")
-    return State.model_validate_json((path / STATE).read_text("utf-8"))
+
+
+def state_of(path: Path) -> State:
+    """The state of a checkpoint that is known to be whole. Raises CheckpointError for one of another version."""
+    try:
+        return State.model_validate_json((path / STATE).read_bytes())
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise CheckpointError(
+            f"{path / STATE} was written by another version of this program: {where}: {error.errors()[0]['msg']}"
+        ) from None
+
+
+def read_state(path: Path) -> State:
+    """The state of a checkpoint, after `verify`. Raises CheckpointError."""
+    verify(path)
+    return state_of(path)
 
 
 def load(path: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer] = ()) -> None:

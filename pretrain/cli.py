@@ -61,7 +61,9 @@ def sample_command(
     tokens: Annotated[int | None, typer.Option(min=1, help="At most this many tokens after each prompt.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, help="0 takes the likeliest token.")] = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="Choose among this many likeliest tokens.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Other seed, other texts; default: the run's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Other seed, other texts; default: the run's.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Texts by a run's latest checkpoint; what is not given is as in the run's config."""
@@ -85,20 +87,29 @@ def _open(directory: Path, name: str | None) -> SavedRun:
 @contextmanager
 def exit_status() -> Iterator[None]:
     """Say what went wrong in one sentence: status 2 for arguments and missing assets, 1 for damaged ones."""
+    from pydantic import ValidationError
+
     from pretrain.checkpoint import CheckpointError
-    from shards.format import ShardError
+    from shards.format import ShardError, first_error
 
     try:
         yield
+    except ValidationError as error:
+        typer.echo(f"error: {first_error(error)}", err=True)
+        raise typer.Exit(2) from None
     except (CheckpointError, ShardError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    except (ValueError, FileNotFoundError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    except OSError as error:
-        typer.echo(f"error: {error.filename or 'files'}: {error.strerror or error}", err=True)
-        raise typer.Exit(1) from None
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {_cause(error)}", err=True)
+        raise typer.Exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1) from None
+
+
+def _cause(error: ValueError | OSError) -> str:
+    """Its own words, or those of the operating system with the file that they are about."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.filename or 'files'}: {error.strerror}"
+    return str(error)
 
 
 def _line(scores: dict[str, Any]) -> str:

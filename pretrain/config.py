@@ -92,7 +92,11 @@ class ScheduleConfig(Frozen):
     """How the learning rate moves over the run; formulas in `pretrain.optimizer`."""
 
     kind: Literal["cosine", "wsd"] = Field(default="cosine", description="Shape after the warm-up.")
-    warmup: int = Field(default=40, ge=0, description="Steps of linear rise to the peak.")
+    warmup: int | None = Field(
+        default=None,
+        ge=0,
+        description="Steps of linear rise to the peak, fewer than the run has; none: a tenth of the run, 40 at most.",
+    )
     decay: float | None = Field(
         default=None, gt=0, le=1, description="Last part of the run that decays, as a fraction (wsd only; none: 0.2)."
     )
@@ -100,6 +104,10 @@ class ScheduleConfig(Frozen):
         default=None, description="How the learning rate falls there (wsd only; none: 1-sqrt)."
     )
     final: float = Field(default=0.1, ge=0, le=1, description="Learning rate at the end, as a fraction of the peak.")
+
+    def warmup_of(self, steps: int) -> int:
+        """Steps of warm-up in a run of `steps`."""
+        return min(40, steps // 10) if self.warmup is None else self.warmup
 
     @model_validator(mode="after")
     def _decays(self) -> Self:
@@ -234,6 +242,10 @@ class PretrainConfig(Frozen):
         default="auto",
         description="How torchrun's processes share the model: ddp, a copy each; fsdp, sharded; auto: ddp.",
     )
+    tensorboard: bool = Field(
+        default=False,
+        description="Write the figures of metrics.jsonl also to runs/NAME/tensorboard (extra `tensorboard`).",
+    )
     compile: bool = Field(
         default=False, description="torch.compile the model: a minute at the start, faster steps after."
     )
@@ -276,7 +288,7 @@ class PretrainConfig(Frozen):
         device. `micro_batch`, `parallel`, `compile` and `activation_checkpointing` change rounding only.
         """
         length = {"steps", "tokens", "epochs"}
-        watching = {"name", "evaluation", "checkpoint", "sample"}
+        watching = {"name", "evaluation", "checkpoint", "sample", "tensorboard"}
         machine = {"micro_batch", "device", "parallel", "compile", "activation_checkpointing"}
         return self.model_dump(mode="json", exclude=length | watching | machine)
 

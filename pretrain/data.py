@@ -35,8 +35,11 @@ class Batch(NamedTuple):
     positions: Tensor  # place in the piece of the document that lies in this row
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on `device`."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        """The batch on `device`, but for `documents`: shapes follow from them, and a GPU would be waited for."""
+        inputs, targets, positions = (
+            tensor.to(device, non_blocking=True) for tensor in (self.inputs, self.targets, self.positions)
+        )
+        return Batch(inputs, targets, self.documents, positions)
 
     def pinned(self) -> Batch:
         """The batch in memory that CUDA copies from while it computes."""

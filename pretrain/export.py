@@ -59,6 +59,8 @@ def export(directory: Path, output: Path, name: str | None = None, dtype: Dtype 
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, SafetensorError):  # how the library says that the disk is full
             raise OSError(f"{output}: {error}") from None
+        if isinstance(error, OSError) and error.errno:  # it names a temporary file, or none
+            raise OSError(error.errno, error.strerror, str(output)) from None
         raise
     return run
 

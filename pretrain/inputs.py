@@ -55,6 +55,8 @@ class Inputs:
             vocabulary=self.header.vocabulary_size,
             context=self.header.context_length,
             trajectory={"steps": self.steps(config), **config.trajectory()},
+            shards_version=self.shards.manifest.version,
+            shards_digest=self.shards.manifest.digest,
         )
 
 

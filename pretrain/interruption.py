@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+# Seconds in which signals are one request: torchrun passes on to its processes what the terminal's Ctrl-C, or a
+# scheduler that signals all processes of a job, has sent them already.
+ONE_REQUEST: Final = 2.0
 
 
 class StoppedError(RuntimeError):
@@ -27,8 +31,9 @@ class Interruption:
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Until the end of the block the first signal is noted, not obeyed; a second one ends the process as ever.
+def interruptible(clock: Callable[[], float] = time.monotonic) -> Iterator[Interruption]:
+    """Until the end of the block the first signal is noted, not obeyed; another one, more than `ONE_REQUEST` seconds
+    of `clock` after it, ends the process as ever.
 
     Outside the main thread, where Python takes no handlers, signals do what they did.
     """
@@ -37,10 +42,15 @@ def interruptible() -> Iterator[Interruption]:
         yield found
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    noted: list[float] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        found.number = number
-        restore()
+        if not noted:
+            noted.append(clock())
+            found.number = number
+        elif clock() - noted[0] > ONE_REQUEST:
+            restore()
+            signal.raise_signal(number)
 
     def restore() -> None:
         for number, handler in before.items():

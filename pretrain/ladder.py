@@ -1,23 +1,20 @@
 """What loss to expect of a run, told by five small runs on the same shards.
 
-The rungs (`pretrain.ladder_rungs`) are runs of the config at smaller sizes and lengths. Their validation losses, all at
-the same parts of a run, give the constants of a scaling law (`pretrain.ladder_fit`), and that gives the loss of the
-config's own run at those parts. Losses of other tokenizers or texts are on other scales, so no published constants can
-say this. A rung that is finished is not trained again: an interrupted ladder goes on.
+The rungs (`pretrain.ladder_rungs`) are the config's run at smaller scales. Their validation losses at a part of a run
+give the constants of a scaling law (`pretrain.ladder_fit`), and that gives the loss of the config's own run there.
+Losses of other tokenizers or texts are on other scales, so no published constants can say this. A rung that is finished
+is not trained again: an interrupted ladder goes on.
 
-    DIR/ladder/
+    DIR/ladder/NAME/
       runs/rung-N/       the rungs, runs like any other, the largest first
-      ladder.json        what `climb` returns
-    DIR/runs/NAME/
-      forecast.json      the curve that the run is compared with: `pretrain.ladder_forecast`
+      forecast.json      what `climb` returns: the run NAME is compared with it, see `pretrain.ladder_forecast`
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,22 +22,20 @@ from pydantic import Field
 
 from pretrain.config import Frozen, PretrainConfig
 from pretrain.inputs import Inputs, open_inputs
-from pretrain.ladder_fit import Law, fit_law, leave_one_out
-from pretrain.ladder_forecast import FILE, Curve
+from pretrain.ladder_fit import fit_law, leave_one_out
+from pretrain.ladder_forecast import Curve, forecast_path, write_forecast
 from pretrain.ladder_rungs import PARTS, rungs
-from pretrain.laws import effective_tokens
+from pretrain.laws import FLOPS_PER_PARAMETER, effective_tokens
 from pretrain.metrics import read_metrics
 from pretrain.shape import count_parameters
 from pretrain.train import run
-from shards.atomic import replacing
 
 Float = npt.NDArray[np.float64]
 Tell = Callable[[str], None]
-Counts = Literal["all", "non-embedding"]
 
-FIRST: Final = 3  # part from which on losses are fitted: before it, all runs are in their warm-up or just out of it
-LEAST_TOLERANCE: Final = 0.01  # of a loss: validation sets are small
-DEVIATIONS: Final = 3.0  # of the residuals, that a run may be away from its forecast
+FIRST: Final = 3  # part from which on losses are forecast: before it, runs are in their warm-up or just out of it
+LEAST_TOLERANCE: Final = 0.02  # of a loss
+DEVIATIONS: Final = 3.0  # of the forecast's error, that a run may be above it
 
 
 class Ladder(Frozen):
@@ -50,24 +45,24 @@ class Ladder(Frozen):
     parameters: int = Field(default=1_000_000, ge=1, description="Of the largest rung at most, embeddings included.")
 
 
-class Sizes(NamedTuple):
-    """Of one run: parameters by either count, tokens that it reads, and their worth where they repeat."""
+class Size(NamedTuple):
+    """Of one run: parameters, embeddings included; tokens that it reads; 6 N D, where repeated tokens count as less."""
 
-    parameters: dict[Counts, int]
+    parameters: int
     tokens: int
-    effective: float
+    compute: float
 
 
 def climb(
     config: PretrainConfig, asked: Ladder, shards_dir: Path, tokenizer_dir: Path, output_dir: Path, tell: Tell
 ) -> dict[str, Any]:
-    """Train the rungs below `output_dir`/ladder, and return and write the forecast of `config`'s run; JSON-ready.
+    """Train the rungs in `output_dir`/ladder/NAME, and return and write the forecast of `config`'s run; JSON-ready.
 
-    `loss`: forecast of the final validation loss, nats per token, with `error`, the most by which the law of the other
-    rungs misses that of one, as a part: the forecast reaches further than any of these, and may miss by more; `curve`:
-    see `Curve`; `law` with `counts`, how it counts parameters, which is what misses less; `leave_one_out`: of each rung
-    under both counts; `parameters` and `tokens` of the run; `rungs`. Raises ValueError where there are no held-out
-    rows, what `ladder_rungs.rungs` and what `run` raise.
+    `loss`: forecast of the final validation loss, nats per token, with `error`, its standard deviation as a part of it:
+    what noise and the priors leave open, if the law holds; `curve`: see `Curve`; `law`: of the end of a run;
+    `leave_one_out`: by how much the law of the others misses each rung; `parameters`, `tokens` and `compute` of the
+    run, see `Size`; its `origin`; `rungs`. Raises ValueError where there are no held-out rows, what
+    `ladder_rungs.rungs` and what `run` raise.
     """
     inputs = open_inputs(shards_dir, tokenizer_dir)
     if inputs.validation is None:
@@ -75,20 +70,19 @@ def climb(
     header, steps = inputs.header, inputs.steps(config)
     configs = rungs(config, header.vocabulary_size, header.context_length, steps, asked.rungs, asked.parameters)
     losses = []
+    path = forecast_path(output_dir, config.name)
     for rung in configs:
-        run(rung, shards_dir, tokenizer_dir, output_dir / "ladder")
-        losses.append(measured(output_dir / "ladder" / "runs" / rung.name))
+        run(rung, shards_dir, tokenizer_dir, path.parent)
+        losses.append(measured(path.parent / "runs" / rung.name))
         tell(f"{rung.name} of {asked.rungs}: {losses[-1][-1]:.4f} nats per token")
-    sizes = [sizes_of(rung, inputs) for rung in configs]
-    found = forecast(sizes, np.array(losses), sizes_of(config, inputs), steps)
+    sizes = [size_of(rung, inputs) for rung in configs]
+    found = forecast(sizes, np.array(losses), size_of(config, inputs), steps)
     told = [
         {"name": rung.name, "lr": rung.optimizer.lr, **size._asdict(), "losses": list(curve)}
         for rung, size, curve in zip(configs, sizes, losses)
     ]
-    found = {**found, "rungs": told}
-    with replacing(output_dir / "ladder" / "ladder.json") as temporary:
-        temporary.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
-    Curve.model_validate(found["curve"]).write(output_dir / "runs" / config.name / FILE)
+    found = {**found, "rungs": told, "origin": inputs.origin(config).model_dump(mode="json")}
+    write_forecast(path, found)
     return found
 
 
@@ -99,42 +93,30 @@ def measured(directory: Path) -> list[float]:
     return [found[step] for step in sorted(found)][FIRST - 1 :]
 
 
-def sizes_of(config: PretrainConfig, inputs: Inputs) -> Sizes:
-    """Parameters and tokens of a run on these shards; repeated tokens count as Muennighoff et al. 2023 value them."""
-    context, count = inputs.header.context_length, count_parameters(config.model, inputs.header.vocabulary_size)
+def size_of(config: PretrainConfig, inputs: Inputs) -> Size:
+    """Of a run on these shards; repeated tokens count as Muennighoff et al. 2023 value them."""
+    context = inputs.header.context_length
+    parameters = count_parameters(config.model, inputs.header.vocabulary_size).all
     tokens = sum(config.reading(context).at(inputs.steps(config))) * context
-    return Sizes(
-        {"all": count.all, "non-embedding": count.non_embedding},
-        tokens,
-        effective_tokens(tokens, len(inputs.train) * context),
-    )
+    worth = effective_tokens(tokens, len(inputs.train) * context)
+    return Size(parameters, tokens, FLOPS_PER_PARAMETER * parameters * worth)
 
 
-def forecast(sizes: list[Sizes], losses: Float, wanted: Sizes, steps: int) -> dict[str, Any]:
+def forecast(sizes: list[Size], losses: Float, wanted: Size, steps: int) -> dict[str, Any]:
     """The part of `climb` that trains nothing. `losses` [n, k]: of the rungs, at the parts of `measured`."""
-    tokens = np.array([size.effective for size in sizes])
-    missed: dict[Counts, Float] = {}
-    laws: dict[Counts, Law] = {}
-    for counts in ("all", "non-embedding"):
-        parameters = np.array([float(size.parameters[counts]) for size in sizes])
-        laws[counts] = fit_law(parameters, tokens, losses)
-        missed[counts] = leave_one_out(parameters, tokens, losses)
-    counts = min(missed, key=lambda counts: float(np.mean(missed[counts] ** 2)))
-    law, error = laws[counts], float(np.abs(missed[counts]).max())
-    guess = np.array([law.losses(size.parameters[counts], size.effective) for size in sizes])
-    residual = float(np.sqrt(np.mean(np.log(guess / losses) ** 2)))
+    compute = np.array([size.compute for size in sizes])
+    laws = [fit_law(compute, part) for part in losses.T]
+    error = laws[-1].error(wanted.compute)
     curve = Curve(
         steps=tuple(max(1, round(steps * part / PARTS)) for part in range(FIRST, PARTS + 1)),
-        losses=tuple(law.losses(wanted.parameters[counts], wanted.effective).tolist()),
-        tolerance=max(LEAST_TOLERANCE, DEVIATIONS * residual, error),
+        losses=tuple(law.loss(wanted.compute) for law in laws),
+        tolerance=max(LEAST_TOLERANCE, DEVIATIONS * error),
     )
     return {
         "loss": curve.losses[-1],
         "error": error,
-        "residual": residual,
-        "parameters": wanted.parameters,
-        "tokens": wanted.tokens,
+        **wanted._asdict(),
         "curve": curve.model_dump(mode="json"),
-        "law": {**law.facts(), "counts": counts},
-        "leave_one_out": {counts: values.tolist() for counts, values in missed.items()},
+        "law": laws[-1].facts(),
+        "leave_one_out": leave_one_out(compute, losses[:, -1]).tolist(),
     }

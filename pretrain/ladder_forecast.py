@@ -1,17 +1,24 @@
-"""The validation losses that a run is expected to have on its way, and whether it is where they say."""
+"""The validation losses that a run is expected to have on its way, and whether it is where they say.
+
+A forecast is a JSON file, DIR/ladder/NAME/forecast.json: what `pretrain.ladder.climb` returns, with the `origin` of the
+run that it is of. A run with another origin (shards, tokenizer, model, length, any setting that changes its numbers) is
+not compared with it.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
 from pydantic import Field, model_validator
 
+from pretrain.checkpoint import MismatchError, Origin
 from pretrain.config import Frozen
 from shards.atomic import replacing
 
-FILE = "forecast.json"  # in the run's directory
+FILE: Final = "forecast.json"
 
 
 class Curve(Frozen):
@@ -44,31 +51,45 @@ class Curve(Frozen):
         part = math.log(step / before) / math.log(after / before)
         return self.losses[right - 1] ** (1 - part) * self.losses[right] ** part
 
-    def write(self, path: Path) -> None:
-        """Replace the file `path`; its folder is made where it is not there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
 
-    @classmethod
-    def read(cls, path: Path) -> Self | None:
-        """The curve in the file `path`, None where there is none. Raises ValueError for a file of anything else."""
-        if not path.is_file():
-            return None
-        try:
-            return cls.model_validate_json(path.read_text("utf-8"))
-        except ValueError:
-            raise ValueError(f"{path}: this is no forecast; `gristmill pretrain ladder` writes it again") from None
+def forecast_path(output_dir: Path, name: str) -> Path:
+    """Where the forecast of the run NAME is: not in the run's directory, which a new run of that name empties."""
+    return output_dir / "ladder" / name / FILE
 
 
-def off_forecast(curve: Curve, step: int, loss: float) -> float | None:
+def write_forecast(path: Path, found: dict[str, Any]) -> None:
+    """Replace the file; `found` has a `curve` and the `origin` of its run."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def read_forecast(path: Path, origin: Origin) -> Curve | None:
+    """The curve in the file `path` if it is of a run of `origin`; None where it is of another, or there is no file.
+
+    Raises ValueError for a file of anything else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+        of, curve = Origin.model_validate(found["origin"]), Curve.model_validate(found["curve"])
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{path}: this is no forecast; `gristmill pretrain ladder` writes it again") from None
+    try:
+        of.refuse(origin, str(path))  # a removal from the shards is no other origin
+    except MismatchError:
+        return None
+    return curve
+
+
+def off_forecast(curve: Curve, step: int, loss: float | None) -> float | None:
     """By which part of the forecast a validation loss after `step` steps is above it, where that is beyond tolerance.
 
-    None where the loss is as expected or lower, and for steps before and after the curve. A loss that is not a number
-    is infinitely far off.
+    None where the loss is as expected or lower, and for steps before and after the curve. A loss that is not a number,
+    or None as `pretrain.evaluate` has it, is infinitely far off.
     """
     expected = curve.at(step)
     if expected is None:
         return None
-    above = loss / expected - 1 if math.isfinite(loss) else math.inf
+    above = loss / expected - 1 if loss is not None and math.isfinite(loss) else math.inf
     return above if above > curve.tolerance else None

@@ -1,7 +1,8 @@
-"""The small runs that a large one is forecast from: their shapes, lengths and learning rates.
+"""The small runs that a large one is forecast from: their shapes, lengths, batches and learning rates.
 
-The largest rung has the run's own tokens per parameter. From rung to rung parameters fall by the square root of three,
-and tokens go up and down, so that neither follows the other and both exponents of a law are determined.
+Every rung is the run at a smaller scale: it has the run's own tokens per parameter and the parts of its schedule, and
+its batch and learning rate follow its compute. The largest has a tenth of the run's compute, each next one half of that
+of the one before.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from pretrain.shape import count_parameters
 
 PARTS: Final = 10  # of a rung, after each of which it is measured
 LARGEST: Final = 10**-0.5  # of the run's parameters, and of its tokens: a tenth of its compute
-FALL: Final = 3**-0.5  # parameters of a rung, of those of the one before
-TOKENS: Final = (1.0, 1 / 4, 1 / 2)  # of the largest rung's, over and over
-WIDTH: Final = 8  # widths are multiples of it
+FALL: Final = 2**-0.5  # parameters of a rung, of those of the one before; its tokens fall alike
+WIDTH: Final = 4  # widths are multiples of it
 HEAD: Final = 8  # dimensions of a head, at least
-BLOCKS: Final = 2  # at least: one block alone cannot continue what it saw before (Olsson et al. 2022, arXiv 2209.11895)
+BLOCKS: Final = 4  # at least, where the run has as many: rungs of a shallow run have its depth
 # Exponents of the best learning rate and batch in C = 6 N D (DeepSeek LLM, arXiv 2401.02954, equation 1). With the
 # run's own batch a short rung would end after so few steps that its loss says more about these than about its size.
 RATE: Final = -0.125
@@ -29,7 +29,7 @@ def rungs(
 ) -> list[PretrainConfig]:
     """`count` runs like `config`, which is one of `steps` steps; the largest first, none above `most` parameters.
 
-    Data, seed and the schedule's shape are the run's own; learning rate and batch are scaled by `RATE` and `BATCH`.
+    Data, seed and the schedule's shape are the run's own.
     Raises ValueError for a config whose weights or batch change on the way, and where there are too few such shapes.
     """
     if config.batch_changes or config.data.changes:
@@ -39,29 +39,30 @@ def rungs(
     rows = max(1, config.batch_tokens // context)
     largest = min(float(most), LARGEST * whole)
     shapes = _shapes(config.model, vocabulary, most)
-    found: list[PretrainConfig] = []
+    if len(shapes) < count:
+        raise ValueError(
+            f"no {count} smaller models than the config's have at most {most:,} parameters with a vocabulary of "
+            f"{vocabulary:,}: raise --parameters or ask for fewer rungs"
+        )
+    sizes, found = sorted(shapes), list[PretrainConfig]()
     for number in range(count):
         wanted = largest * FALL**number
-        if not shapes:
-            raise ValueError(
-                f"no {count} smaller models than the config's have at most {most:,} parameters with a vocabulary of "
-                f"{vocabulary:,}: raise --parameters or ask for fewer rungs"
-            )
-        size = min(shapes, key=lambda size: abs(size / wanted - 1))
-        length = largest / whole * TOKENS[number % len(TOKENS)]
-        batch = max(1, round(rows * (size / whole * length) ** BATCH))
-        each = max(1, round(steps * rows * length / batch / PARTS))
-        found.append(_rung(config, f"rung-{number}", shapes.pop(size), size / whole, batch * context, each, steps))
+        size = min(sizes[count - 1 - number :], key=lambda size: abs(size / wanted - 1))
+        sizes = sizes[: sizes.index(size)]  # so many smaller ones are left as there are rungs to come
+        scale = size / whole
+        batch = max(1, round(rows * scale ** (2 * BATCH)))
+        each = max(1, round(steps * rows * scale / batch / PARTS))
+        found.append(_rung(config, f"rung-{number}", shapes[size], scale, batch * context, each, steps))
     return found
 
 
 def _rung(
-    config: PretrainConfig, name: str, model: ModelConfig, size: float, batch: int, each: int, steps: int
+    config: PretrainConfig, name: str, model: ModelConfig, scale: float, batch: int, each: int, steps: int
 ) -> PretrainConfig:
-    """A run of `size` times the parameters, `PARTS` times `each` steps of `batch` tokens."""
-    length = each * PARTS / steps
+    """A run of `scale` times the parameters and tokens, `PARTS` times `each` steps of `batch` tokens."""
+    warmup = round(config.schedule.warmup_of(steps) * each * PARTS / steps)
     optimizer = config.optimizer.model_dump()
-    factor = (size * length * batch / config.batch_tokens) ** RATE
+    factor = scale ** (2 * RATE)
     optimizer["lr"] *= factor
     if optimizer["muon"] and optimizer["muon"]["lr"]:
         optimizer["muon"]["lr"] *= factor
@@ -73,7 +74,7 @@ def _rung(
         "tokens": None,
         "epochs": None,
         "optimizer": optimizer,
-        "schedule": {**config.schedule.model_dump(), "warmup": round(config.schedule.warmup * length)},
+        "schedule": {**config.schedule.model_dump(), "warmup": warmup},
         "evaluation": {**config.evaluation.model_dump(), "every": each},
         "checkpoint": {**config.checkpoint.model_dump(), "keep": 1},
         "sample": {**config.sample.model_dump(), "prompts": ()},
@@ -84,7 +85,7 @@ def _rung(
 def _shapes(model: ModelConfig, vocabulary: int, most: int) -> dict[int, ModelConfig]:
     """The model at smaller widths, by number of parameters up to `most`: depth and SwiGLU in proportion."""
     found = {}
-    for hidden in range(WIDTH, model.hidden, WIDTH):
+    for hidden in range(HEAD, model.hidden, WIDTH):
         heads = max(1, min(model.heads, hidden // HEAD))
         while hidden % (2 * heads):
             heads -= 1
@@ -94,7 +95,7 @@ def _shapes(model: ModelConfig, vocabulary: int, most: int) -> dict[int, ModelCo
             "heads": heads,
             "kv_heads": heads // groups if heads % groups == 0 else heads,
             "layers": max(min(BLOCKS, model.layers), round(model.layers * hidden / model.hidden)),
-            "intermediate": max(8, round(model.intermediate * hidden / model.hidden)),
+            "intermediate": max(HEAD, round(model.intermediate * hidden / model.hidden)),
         }
         shape = ModelConfig.model_validate({**model.model_dump(), **changes})
         size = count_parameters(shape, vocabulary).all

@@ -158,14 +158,16 @@ class Decoder(nn.Module):
         """Logits [B, L, V] of the next token.
 
         `tokens` int [B, L]; `documents` int [B, L]: a run of equal numbers is a document, and a token sees only earlier
-        tokens of its own (None: the whole row is one); `positions` int [B, L]: place in the document (None: place in
-        the row).
+        tokens of its own (None: the whole row is one), best left on the CPU; `positions` int [B, L]: place in the
+        document (None: place in the row).
         """
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
         x = self.model.embed_tokens(tokens)
         angles = rotary(positions, self.config.hidden // self.config.heads, self.config.rope_theta, x.dtype)
-        offsets = None if documents is None else document_offsets(documents)  # once for all layers
+        offsets = None  # once for all layers
+        if documents is not None:
+            offsets = document_offsets(documents).to(tokens.device, non_blocking=True)
         for layer in self.model.layers:
             if self.checkpointing and torch.is_grad_enabled():
                 # nothing in a block draws random numbers, so there is no state of theirs to keep

@@ -8,6 +8,7 @@ apart, and special tokens are never masked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -98,14 +99,19 @@ class SpanCorruption:
     def __init__(self, header: SetHeader, denoisers: Sequence[Denoiser] = T5):
         """One of `denoisers` is drawn for each document.
 
-        Raises ValueError for shards with fill-in-the-middle, a density outside (0, 1), a mode that is no special token,
-        or where there are fewer reserved tokens than the spans of a document as long as a row.
+        Raises ValueError for shards with fill-in-the-middle, no denoisers, a density outside (0, 1), a span that is
+        negative or not finite, a mode that is no special token, or where there are fewer reserved tokens than the
+        spans of a document as long as a row.
         """
         if header.fill_in_the_middle is not None:
             raise ValueError("fill_in_the_middle: span corruption wants documents in the order of their text")
+        if not denoisers:
+            raise ValueError("denoisers: there is none")
         for denoiser in denoisers:
             if not 0 < denoiser.density < 1:
                 raise ValueError(f"density: {denoiser.density} is not between 0 and 1")
+            if not 0 <= denoiser.span < math.inf:
+                raise ValueError(f"span: {denoiser.span} is no number of tokens")
         modes = [-1 if d.mode is None else _special(header, d.mode) for d in denoisers]
         used = {header.bos_id, header.eos_id, header.padding_id, *modes}
         reserved = sorted(set(header.special_ids.values()) - used, reverse=True)

@@ -73,9 +73,10 @@ def learning_rate_factor(step: int, steps: int, config: ScheduleConfig) -> float
     of those that Hägele et al. 2024 compare) or that of cosine (Hu et al. 2024).
     u rises to 1 at the last update.
     """
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    stable, shape = config.warmup, "cosine"
+    warmup = config.warmup_of(steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    stable, shape = warmup, "cosine"
     if config.kind == "wsd":
         decay = WSD_DECAY if config.decay is None else config.decay
         stable, shape = max(stable, steps - round(decay * steps)), config.decay_shape or "1-sqrt"

@@ -128,4 +128,6 @@ def accumulating(model: nn.Module, last: bool) -> Iterator[None]:
 def clip_gradient(model: nn.Module, most: float) -> float:
     """Scale the gradient down to an L2 norm of `most` where it is longer; returns its norm before, over all shards."""
     norm = nn.utils.clip_grad_norm_(model.parameters(), most)
+    if isinstance(model, DistributedDataParallel):  # what is decided by it must be the same everywhere, to the last bit
+        dist.all_reduce(norm, op=dist.ReduceOp.MAX)
     return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)

@@ -22,7 +22,7 @@ from pretrain.laws import (
     data_constrained_loss,
     effective_tokens,
 )
-from pretrain.plan_config import ready_config
+from pretrain.plan_config import laid_out, ready_config
 from pretrain.plan_fit import Fit, State, fit, states
 from pretrain.plan_request import PlanRequest
 from pretrain.plan_warnings import warnings_of
@@ -124,6 +124,11 @@ def make_plan(request: PlanRequest) -> Plan:
     tokens = spent.tokens if once else spent.flops / (FLOPS_PER_PARAMETER * count.all)
     built = Allocation(count.all, tokens)
     config = ready_config(request, model, built)
+    if built.tokens < config.batch_tokens:
+        raise ValueError(
+            f"the budget pays for {built.tokens:,.0f} tokens of a model of {count.all:,} parameters, not for one step: "
+            f"{config.batch_tokens:,} tokens on {request.devices:,} devices"
+        )
     rows, fits, layout = fit(config, request)
     plan = Plan(
         law=law.name,
@@ -145,7 +150,7 @@ def make_plan(request: PlanRequest) -> Plan:
         cost=_cost(request, spent, config),
         warnings=[],
         curve=iso_flops(law, spent, unique),
-        config=config.model_copy(update={"micro_batch": rows}),
+        config=laid_out(config, rows, layout),
     )
     return plan.model_copy(update={"warnings": warnings_of(plan, request, flops)})
 

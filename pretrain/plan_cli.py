@@ -120,8 +120,8 @@ def _sources(given: list[str]) -> dict[str, int]:
     """`2e10` or `web=2e10`, each once, to tokens by source. Raises ValueError for what is no number of tokens."""
     found: dict[str, int] = {}
     for text in given:
-        source, _, size = text.rpartition("=")
-        source = source or "corpus"
+        source, named, size = text.rpartition("=")
+        source = source if named else "corpus"
         try:
             count = float(size)
         except ValueError:

@@ -10,6 +10,7 @@ import yaml
 
 from pretrain.config import ModelConfig, PretrainConfig
 from pretrain.laws import Allocation
+from pretrain.plan_fit import Fit
 from pretrain.plan_request import PlanRequest
 
 MOST_WARMUP = 2000  # steps (DeepSeek LLM, section 2.3); a fiftieth of a short run
@@ -41,11 +42,21 @@ def ready_config(request: PlanRequest, model: ModelConfig, spent: Allocation) ->
             "micro_batch": 2 ** int(math.log2(each)),
             "tokens": tokens,
             "optimizer": {"lr": float(f"{peak_learning_rate(spent.flops):.2g}")},
-            "schedule": {"kind": "cosine", "warmup": min(MOST_WARMUP, max(1, steps // 50)), "final": 0.1},
+            "schedule": {"kind": "cosine", "warmup": min(MOST_WARMUP, max(1, steps // 50), steps - 1), "final": 0.1},
             "evaluation": {"every": every},
             "checkpoint": {"every": every},
         }
     )
+
+
+def laid_out(config: PretrainConfig, rows: int, layout: Fit | None) -> PretrainConfig:
+    """The run with `rows` rows in a forward pass, spread over the devices as `layout`, if one fits, says."""
+    changes: dict[str, Any] = {"micro_batch": rows}
+    if layout is not None and layout.devices > 1:
+        changes["parallel"] = "fsdp" if layout.layout == "fsdp2" else "ddp"
+    if layout is not None:
+        changes["activation_checkpointing"] = layout.checkpointing
+    return config.model_copy(update=changes)
 
 
 def page(config: PretrainConfig, comment: str, rest: Mapping[str, Any] | None = None) -> str:

@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import math
 from difflib import get_close_matches
-from typing import Annotated, Any, Self
+from typing import Any, Final, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from pretrain.config import Frozen
 from pretrain.devices import device_named
 from pretrain.laws import BESIROGLU, LAWS
 from shards.format import first_error
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Least, most, and the unit. What lies outside is most often a slip in the unit.
+LIMITS: Final = {
+    "flops": (1e9, 1e33, "FLOPs, 6 x parameters x tokens; a PF-day has 8.64e19"),
+    "peak": (1e9, 1e18, "FLOP/s of one device; a GB200 has 2.5e15"),
+    "devices": (1, 10_000_000, "devices"),
+    "hours": (1e-3, 1e6, "hours by the clock, all devices at once"),
+    "mfu": (1e-4, 1, "a share of the peak"),
+    "price": (0, 1e6, "of one device for an hour"),
+    "parameters": (1e3, 1e18, "parameters, not billions of them"),
+    "serve": (0, 1e21, "tokens, not billions of them"),
+    "vocabulary": (1, 1 << 32, "entries of the tokenizer"),
+    "context": (1, (1 << 31) - 1, "tokens in a row"),
+}
+MOST_TOKENS: Final = 10**18  # of a source; more than all text there is
 
 
 class PlanRequest(Frozen):
     """A budget (FLOPs; or a device with hours; or neither: one epoch of the corpus), and what it is spent on."""
 
     law: str = Field(default=BESIROGLU.name, description="The scaling law to follow.")
-    flops: Positive | None = Field(default=None, description="Training budget: 6 x parameters x tokens.")
+    flops: float | None = Field(default=None, description="Training budget: 6 x parameters x tokens.")
     device: str | None = Field(default=None, description="Name in the table of devices.")
-    peak: Positive | None = Field(default=None, description="FLOP/s of one device that is not in the table.")
-    devices: int = Field(default=1, ge=1, description="How many of them.")
-    hours: Positive | None = Field(default=None, description="Wall-clock hours, all devices at once.")
-    mfu: float = Field(default=0.4, gt=0, le=1, description="Share of the peak that 6 x parameters x tokens gets.")
-    price: NotNegative | None = Field(default=None, description="Of one device for an hour.")
+    peak: float | None = Field(default=None, description="FLOP/s of one device that is not in the table.")
+    devices: int = Field(default=1, description="How many of them.")
+    hours: float | None = Field(default=None, description="Wall-clock hours, all devices at once.")
+    mfu: float = Field(default=0.4, description="Share of the peak that 6 x parameters x tokens gets.")
+    price: float | None = Field(default=None, description="Of one device for an hour.")
     tokens: dict[str, int] | None = Field(default=None, description="Different train tokens, by source.")
-    parameters: Positive | None = Field(default=None, description="A model size that is fixed beforehand.")
-    serve: NotNegative = Field(default=0, description="Tokens that the model will read and write once it is trained.")
-    vocabulary: int = Field(default=32_000, ge=1, description="Tokens that the tokenizer knows.")
-    context: int = Field(default=2048, ge=1, description="Tokens in a row.")
+    parameters: float | None = Field(default=None, description="A model size that is fixed beforehand.")
+    serve: float = Field(default=0, description="Tokens that the model will read and write once it is trained.")
+    vocabulary: int = Field(default=32_000, description="Tokens that the tokenizer knows.")
+    context: int = Field(default=2048, description="Tokens in a row.")
     name: str = Field(default="plan", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Of the run in the config.")
+
+    @field_validator(*LIMITS)
+    @classmethod
+    def _possible(cls, value: float | None, info: ValidationInfo) -> float | None:
+        least, most, unit = LIMITS[info.field_name or ""]
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"must be between {least:,.4g} and {most:,.4g}, not {value:,.4g} ({unit})")
+        return value
 
     @field_validator("law")
     @classmethod
@@ -53,8 +73,10 @@ class PlanRequest(Frozen):
     @classmethod
     def _some_tokens(cls, tokens: dict[str, int] | None) -> dict[str, int] | None:
         for source, count in (tokens or {}).items():
-            if count < 0:
-                raise ValueError(f"{source} has {count} tokens: a number of tokens is not negative")
+            if not source:
+                raise ValueError("a source has no name")
+            if not 0 <= count <= MOST_TOKENS:
+                raise ValueError(f"{source} has {count:.4g}: must be between 0 and {MOST_TOKENS:.4g}")
         if tokens is not None and not sum(tokens.values()):
             raise ValueError("there are none in the train split: nothing to learn from")
         return tokens

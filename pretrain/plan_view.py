@@ -18,10 +18,13 @@ PLOT_ROWS = 9
 
 def number(value: float) -> str:
     """Three digits and a unit: 1.33e12 is 1.33T, 0.5 is 0.5; below one million, all digits."""
+    if 10 <= value < 1e6:
+        return f"{value:,.0f}"
+    rounded = float(f"{value:.3g}")
     for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if size <= value < 1000 * size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:,.0f}" if 10 <= value < 1e6 else f"{value:.3g}"
+        if size <= rounded < 1000 * size:
+            return f"{rounded / size:.3g}{suffix}"
+    return f"{value:.3g}"
 
 
 def as_renderables(plan: Plan) -> Iterator[RenderableType]:
@@ -136,7 +139,12 @@ def _states(plan: Plan) -> Table:
 
 def _layouts(plan: Plan) -> Table:
     rows = plan.config.micro_batch
-    table = Table("layout", "checkpointing", title=f"GB on each device, {rows} rows at once", box=box.SIMPLE)
+    table = Table(
+        "layout",
+        "checkpointing",
+        title=f"GB on each device, {rows} row{'' if rows == 1 else 's'} at once",
+        box=box.SIMPLE,
+    )
     for name in ("weights, gradients, Adam", "working copies", "activations", "logits", "total"):
         table.add_column(name, justify="right")
     table.add_column("fits")

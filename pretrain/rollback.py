@@ -67,7 +67,7 @@ def _restore(run: Training, step: int, loader: Loader) -> None:
     checkpoint.load(path, run.model, run.optimizers)
     run.batches.close()
     run.metrics.close()
-    run.metrics = Metrics(run.diary, step, run.world.leads)
+    run.metrics = Metrics(run.diary, step, run.world.leads, run.config.tensorboard)
     run.world.barrier()
     run.step, run.rollbacks = step, run.rollbacks + 1
     run.read_on(loader)

@@ -69,7 +69,9 @@ def open_run(directory: Path, name: str | None = None) -> SavedRun:
     if name is None and len(runs) > 1:
         raise ValueError(f"--run: there are {', '.join(runs)}; name one")
     if not runs or (name is not None and name not in runs):
-        raise FileNotFoundError(f"no run {name or ''} in {directory / 'runs'}; there are: {', '.join(runs) or 'none'}")
+        raise FileNotFoundError(
+            f"no run {f'{name} ' if name else ''}in {directory / 'runs'}; there are: {', '.join(runs) or 'none'}"
+        )
     path = directory / "runs" / (name or runs[0])
     newest = checkpoint.latest(path / "checkpoints")
     if newest is None:

@@ -55,5 +55,7 @@ def choose(logits: Tensor, temperature: float, top_k: int, generator: torch.Gene
     if temperature == 0:
         return int(logits.argmax())
     values, tokens = logits.topk(min(top_k, len(logits)))
-    drawn = torch.multinomial((values / temperature).softmax(0), 1, generator=generator)
+    # float64, and relative to the largest: divided by the least temperature there is, none becomes infinite or NaN
+    odds = ((values.double() - values[0].double()) / temperature).softmax(0)
+    drawn = torch.multinomial(odds.float(), 1, generator=generator)
     return int(tokens[drawn])

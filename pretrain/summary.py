@@ -23,9 +23,12 @@ def finished(directory: Path, config: PretrainConfig, origin: Origin) -> dict[st
     path = directory / "summary.json"
     if not path.exists():
         return None
-    summary = json.loads(path.read_text("utf-8"))
-    same = summary["config"] == config.model_dump(mode="json") and summary["origin"] == origin.model_dump(mode="json")
-    return summary if same else None
+    summary: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    try:  # of an earlier version, it may lack keys that have defaults
+        Origin.model_validate(summary["origin"]).refuse(origin, f"{directory}")
+        return summary if PretrainConfig.model_validate(summary["config"]) == config else None
+    except ValueError:
+        return None
 
 
 def finish(run: Training, validation: Record) -> dict[str, Any]:

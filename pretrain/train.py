@@ -5,8 +5,11 @@
       metrics.jsonl   a line per update: step, tokens, loss (nats per token, before the update), lr, grad_norm
                       (before clipping), tokens_per_second, mfu (null where the device's peak is unknown), data_seconds,
                       memory_mb; of a spike its z-scores, its first documents, and whether the update was skipped;
-                      a line per evaluation; of a rollback the step before it (after), the rows passed over and the
-                      records of the spikes: the other lines of what was gone back on are dropped
+                      a line per evaluation, with above_forecast where its loss is too far above the forecast of
+                      `gristmill pretrain ladder`, as a part of it (null: no number); of a rollback the step before it
+                      (after), the rows passed over and the records of the spikes: the other lines of what was gone
+                      back on are dropped
+      tensorboard/    by option: the figures of metrics.jsonl, see `pretrain.tensorboard`
       samples.json    texts that the finished model wrote
       summary.json    what came out; written last
 
@@ -16,6 +19,7 @@ torchrun every process runs this; one of them, which leads, writes the files.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +29,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pretrain import checkpoint
+from pretrain import checkpoint, feasible, tensorboard
 from pretrain.checkpoint import Checkpoints, Origin, State
 from pretrain.config import PretrainConfig, so_far
 from pretrain.data import Batch, Loader, Prefetched
@@ -35,10 +39,12 @@ from pretrain.failures import explained
 from pretrain.flops import peak_flops, step_flops
 from pretrain.inputs import Inputs, open_inputs
 from pretrain.interruption import Interruption, StoppedError, interruptible
+from pretrain.ladder_forecast import Curve, forecast_path, off_forecast, read_forecast
 from pretrain.metrics import Metrics, Record, calm_and_spikes, memory_mb
 from pretrain.model import Decoder, parameter_count
 from pretrain.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
 from pretrain.parallel import World, joined, layout_of, spread
+from pretrain.resumption import newest_whole
 from pretrain.rollback import recent_spikes, roll_back
 from pretrain.spikes import Scores, SpikeWatch, first_documents
 from pretrain.summary import finish, finished
@@ -54,10 +60,13 @@ def run(
 
     A finished run returns its summary at once; an interrupted one goes on from its last checkpoint. `on_event` is
     called, in the process that leads, with each record as it happens: kind "start" (step, steps, parameters, device,
-    processes), "train", "evaluation", "rollback", "checkpoint" (step), "end" (the summary). Raises MismatchError where
-    the directory holds a run of other shards, another tokenizer, model or training config, StoppedError after a signal,
-    ResourceError where memory or disk give out, DivergedError, CheckpointError, and what `open_inputs` raises.
+    processes), "train", "evaluation", "rollback", "checkpoint" (step), "damaged" (reason; of a checkpoint, and the run
+    goes on from the one before), "end" (the summary). Raises MismatchError where the directory holds a run of other
+    shards, another tokenizer, model or training config, ValueError for a config that does not fit the shards or the
+    processes, StoppedError after a signal, ResourceError where memory or disk give out, DivergedError, CheckpointError,
+    and what `open_inputs` raises.
     """
+    tensorboard.required(config.tensorboard)
     inputs = open_inputs(shards_dir, tokenizer_dir)
     directory = output_dir / "runs" / config.name
     with explained(directory):
@@ -88,6 +97,7 @@ class Training:
     steps: int
     step: int  # updates done
     rollbacks: int  # so far
+    forecast: Curve | None  # of its validation loss, where a ladder was climbed for it
     loader: Loader = field(init=False)
     batches: Prefetched = field(init=False)
     spikes: SpikeWatch = field(init=False)
@@ -103,9 +113,8 @@ class Training:
         interruption: Interruption,
         on_event: OnEvent,
     ) -> Training:
-        """A fresh run, or one restored from the directory's latest checkpoint."""
-        newest = checkpoint.latest(directory / "checkpoints")
-        state = None if newest is None else checkpoint.read_state(newest)
+        """A fresh run, or one restored from the directory's newest checkpoint."""
+        newest, state = newest_whole(directory / "checkpoints", world, on_event) or (None, None)
         step = 0 if state is None else state.step
         if state is not None:
             _so_far(state.origin, step).refuse(_so_far(inputs.origin(config), step), f"{directory}")
@@ -113,6 +122,7 @@ class Training:
         loader = Loader(inputs.train, config.reading(inputs.header.context_length, jumps))
         steps = inputs.steps(config)
         loader.reading.check(inputs.train, steps)
+        feasible.check(config, loader.reading, steps, world.size)
         decoder = Decoder(config.model, inputs.header.vocabulary_size, config.seed).to(world.device)
         decoder.checkpointing = config.activation_checkpointing
         parameters = parameter_count(decoder)
@@ -120,8 +130,10 @@ class Training:
             decoder.compile()
         model = spread(decoder, decoder.model.layers, layout_of(config.parallel, world), world)
         optimizers = build_optimizers(model, config.optimizer)
+        checkpoints = Checkpoints(directory / "checkpoints", world)
         if newest is not None:
             checkpoint.load(newest, model, optimizers)
+            checkpoints.back_to(step)
         run = cls(
             config=config,
             inputs=inputs,
@@ -131,12 +143,13 @@ class Training:
             on_event=on_event,
             model=model,
             optimizers=optimizers,
-            checkpoints=Checkpoints(directory / "checkpoints", world),
-            metrics=Metrics(directory / "metrics.jsonl", step, world.leads),
+            checkpoints=checkpoints,
+            metrics=Metrics(directory / "metrics.jsonl", step, world.leads, config.tensorboard),
             parameters=parameters,
             steps=steps,
             step=step,
             rollbacks=0 if state is None else state.rollbacks,
+            forecast=read_forecast(forecast_path(directory.parent.parent, config.name), inputs.origin(config)),
         )
         run.watch_spikes()
         run.read_on(loader)
@@ -181,7 +194,8 @@ class Training:
                     self._evaluate()
                 self._update()
                 back = roll_back(self)  # to a checkpoint: there is nothing new to save
-                stopped = int(self.world.most(self.interruption.number))
+                self.checkpoints.check()
+                stopped = self._asked()
                 due = self.step % self.config.checkpoint.every == 0 or self.step == self.steps
                 if (due or stopped) and not back:
                     self._save()
@@ -197,6 +211,10 @@ class Training:
         summary = finish(self, validation)
         self.on_event({"kind": "end", **summary})
         return summary
+
+    def _asked(self) -> int:
+        """The signal that any process was asked to stop by, 0 for none; every process must call it."""
+        return int(self.world.most(self.interruption.number))
 
     def _update(self) -> None:
         started = time.perf_counter()
@@ -273,8 +291,25 @@ class Training:
         self.on_event({"kind": "checkpoint", "step": self.step})
 
     def _evaluate(self) -> Record:
-        scores = evaluate(self.model, self.inputs, self.config, self.world)
-        self.record("evaluation", **scores)
+        """Scores of the validation rows; where asked to stop, not of all: schedulers wait half a minute."""
+
+        def heed(*forward: object) -> None:
+            if number := self._asked():
+                raise StoppedError(number, self.step)
+
+        hook = self.model.register_forward_pre_hook(heed, prepend=True)
+        try:
+            scores = evaluate(self.model, self.inputs, self.config, self.world)
+        except StoppedError:  # in all processes, before the same rows
+            if self.checkpoints.newest != self.step:
+                self._save()
+            self.checkpoints.finish()
+            raise
+        finally:
+            hook.remove()
+        above = None if self.forecast is None else off_forecast(self.forecast, self.step, scores["loss"])
+        told = {} if above is None else {"above_forecast": above if math.isfinite(above) else None}
+        self.record("evaluation", **scores, **told)
         return scores
 
     def record(self, kind: str, **values: object) -> Record:

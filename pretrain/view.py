@@ -49,13 +49,19 @@ class View:
         elif kind == "train":
             self._times.append(self._clock())
             self._facts |= self._of_update(event)
-        elif kind == "evaluation" and event["bits_per_byte"] is not None:
-            self._facts["validation"] = f"{event['bits_per_byte']:.4f} bits per byte at step {step:,}"
+        elif kind == "evaluation":
+            if event["bits_per_byte"] is not None:
+                self._facts["validation"] = f"{event['bits_per_byte']:.4f} bits per byte at step {step:,}"
+            self._facts.pop("off forecast", None)
+            if "above_forecast" in event:
+                self._facts["off forecast"] = forecast_warning(event)
         elif kind == "rollback":
             self._times.clear()
             self._facts["rollback"] = f"from step {event['after']:,} to {step:,}, {event['rows']:,} rows passed over"
         elif kind == "checkpoint":
             self._facts["checkpoint"] = f"step {step:,}"
+        elif kind == "damaged":
+            self._facts["damaged checkpoint"] = event["reason"]
 
     def _of_update(self, event: Event) -> dict[str, str]:
         mfu = event["mfu"]
@@ -86,3 +92,9 @@ class View:
         for name, value in self._facts.items():
             table.add_row(name, value)
         return table
+
+
+def forecast_warning(event: Event) -> str:
+    """How far an evaluation that has `above_forecast` is off."""
+    above, step = event["above_forecast"], event["step"]
+    return f"loss at step {step:,} is " + ("no number" if above is None else f"{above:.1%} above the forecast")

@@ -122,7 +122,9 @@ def run_reading(directory: Path, name: str | None, shards: ShardSet) -> tuple[st
     if name is None and len(found) > 1:
         raise ValueError(f"--run: there are {', '.join(found)}; name one")
     if not found or (name is not None and name not in found):
-        raise FileNotFoundError(f"no run {name or ''} in {directory / 'runs'}; there are: {', '.join(found) or 'none'}")
+        raise FileNotFoundError(
+            f"no run {f'{name} ' if name else ''}in {directory / 'runs'}; there are: {', '.join(found) or 'none'}"
+        )
     file = _newest(directory / "runs" / (name or found[0]))
     try:
         content: dict[str, Any] = json.loads(file.read_text("utf-8"))

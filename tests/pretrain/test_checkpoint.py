@@ -156,12 +156,24 @@ def test_what_is_saved_is_the_state_at_that_moment(tmp_path, model, optimizers, 
     assert all(torch.equal(tensor, before[name]) for name, tensor in other.state_dict().items())
 
 
-@pytest.mark.parametrize("change", [{"order_digest": "x"}, {"tokenizer_sha256": "x"}, {"context": 48}])
+@pytest.mark.parametrize(
+    "change", [{"order_digest": "x"}, {"shards_digest": "x"}, {"tokenizer_sha256": "x"}, {"context": 48}]
+)
 def test_another_origin_is_refused_by_name(config, change):
     origin = state_at(0, config).origin
     origin.refuse(origin.model_copy(), "runs/tiny")
     with pytest.raises(MismatchError, match=rf"runs/tiny.*{next(iter(change))}"):
         origin.refuse(origin.model_copy(update=change), "runs/tiny")
+
+
+def test_shards_of_a_later_version_are_not_others(config):
+    origin = state_at(0, config).origin.model_copy(update={"shards_version": 2, "shards_digest": "a"})
+    later = origin.model_copy(update={"shards_version": 3, "shards_digest": "b"})
+    origin.refuse(later, "runs/tiny")
+    with pytest.raises(MismatchError, match="shards_version is 3, not 2"):
+        later.refuse(origin, "runs/tiny")
+    with pytest.raises(MismatchError, match="order_digest"):
+        origin.refuse(later.model_copy(update={"order_digest": "x"}), "runs/tiny")
 
 
 def test_another_model_is_refused_by_name(config):

@@ -57,6 +57,8 @@ def test_wrong_arguments_exit_with_2(output, tmp_path):
         ["evaluate", tmp_path],
         ["evaluate", output, "--run", "nowhere"],
         ["sample", output, "--top-k", "0"],
+        ["sample", output, "--temperature", "nan"],
+        ["sample", output, "--seed", str(2**70)],
     ):
         assert invoke(*arguments).exit_code == 2
     (tmp_path / "runs").symlink_to(output / "runs")
@@ -67,7 +69,7 @@ def test_wrong_arguments_exit_with_2(output, tmp_path):
 def test_a_damaged_checkpoint_exits_with_1(corpus, config, tmp_path):
     for name in ("shards", "tokenizer"):
         (tmp_path / name).symlink_to(corpus / name)
-    run(config.model_copy(update={"steps": 2}), corpus / "shards", corpus / "tokenizer", tmp_path)
+    run(config.model_copy(update={"steps": 3}), corpus / "shards", corpus / "tokenizer", tmp_path)
     file = checkpoint.latest(tmp_path / "runs" / "tiny" / "checkpoints") / "tensors" / "__0_0.distcp"
     file.write_bytes(file.read_bytes()[:-1])
     result = invoke("sample", tmp_path)

@@ -112,6 +112,13 @@ def test_split_into_parts_keeps_all_rows(train_split):
     assert torch.equal(torch.cat([part.targets for part in parts]), batch.targets)
 
 
+def test_a_batch_on_a_device_leaves_behind_what_shapes_follow_from(train_split):
+    batch = read_batch(train_split, np.arange(3))
+    moved = batch.to(torch.device("meta"))
+    assert moved.documents is batch.documents
+    assert {moved.inputs.device.type, moved.targets.device.type, moved.positions.device.type} == {"meta"}
+
+
 @pytest.mark.parametrize("most", [1, 3, 10**6])
 def test_spread_rows_are_distinct_and_even(train_split, most):
     rows = spread_rows(train_split, most)

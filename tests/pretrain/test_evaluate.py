@@ -120,6 +120,12 @@ def test_choose_takes_the_top_in_proportion():
     assert drawn[1] / 2000 == pytest.approx(0.75, abs=0.04)
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-40, 5e-324])
+def test_a_low_temperature_takes_the_largest(temperature):
+    logits = torch.tensor([30.0, -5.0, 31.0, float("-inf")])
+    assert choose(logits, temperature, 4, torch.Generator().manual_seed(0)) == 2
+
+
 def test_vocabulary_entries_that_no_token_has_count_no_bytes(inputs):
     assert len(inputs.token_bytes) == inputs.header.vocabulary_size
     assert (inputs.token_bytes[list(inputs.header.special_ids.values())] == 0).all()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ import yaml
 
 from jobs import whole
 from pipelines.errors import GristmillError
-from pretrain import checkpoint
+from pretrain import checkpoint, evaluate
+from pretrain.checkpoint import Checkpoints
 from pretrain.config import PretrainConfig
 from pretrain.metrics import Metrics, read_metrics
 from pretrain.model import Decoder
+from pretrain.train import run
 
 ROOT = Path(__file__).parents[2]
 SOURCE = {"name": "books", "format": "text", "paths": ["*.txt"]}  # a config has one; training reads none
@@ -141,6 +144,50 @@ def test_a_disk_that_is_full_elsewhere(output, config, monkeypatch, place, last)
     else:
         assert saved(config, output) == last
     assert whole.train(config, output)["steps"] == 12
+
+
+def test_a_checkpoint_that_fails_in_the_background_ends_the_run_at_once(output, config, monkeypatch):
+    """Not an interval later: what is trained meanwhile would be lost. What there is of it does not fill the disk."""
+    check = Checkpoints.check
+
+    def after_writing(self):
+        if self._upload is not None:
+            wait([self._upload])
+        check(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.distributed.checkpoint.filesystem._write_item", no_space)
+        patch.setattr(Checkpoints, "check", after_writing)
+        said = failure(config, output)
+    assert "a checkpoint could not be written: " in said
+    assert "No space left on device" in said
+    directory = output / "runs" / "tiny"
+    assert read_metrics(directory / "metrics.jsonl")[-1]["step"] == 5
+    assert not list((directory / "checkpoints").iterdir())
+    assert whole.train(config, output)["steps"] == 12
+
+
+@pytest.mark.parametrize("at", [3, 12])
+def test_a_signal_during_an_evaluation(output, config, corpus, monkeypatch, tmp_path, at):
+    """The evaluation of a step without a checkpoint, and the last one: neither is waited for, nor is anything lost."""
+    read, calls = evaluate.read_batch, []
+
+    def interrupted(*arguments):
+        calls.append(None)
+        if len(calls) == (at // 3 - 1) * 4 + 2:  # ten rows, three at a time
+            os.kill(os.getpid(), signal.SIGTERM)
+        return read(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "read_batch", interrupted)
+        with pytest.raises(GristmillError, match=f"stopped by SIGTERM after step {at}, which is saved") as caught:
+            whole.train(config, output)
+    assert caught.value.status == 143
+    assert len(calls) == (at // 3 - 1) * 4 + 2
+    assert saved(config, output) == at
+    assert whole.train(config, output)["steps"] == 12
+    run(config, corpus / "shards", corpus / "tokenizer", tmp_path)
+    assert numbers(output / "runs" / "tiny") == numbers(tmp_path / "runs" / "tiny")
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])

@@ -198,7 +198,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(output, tmp_path, monkeypatch, 
     (tmp_path / "file").touch()
     result = export(output, tmp_path / "file" / "out", "--run", "llama")
     assert result.exit_code == 1
-    assert "file" in result.output
+    assert f"error: {tmp_path / 'file' / 'out'}: Not a directory" in result.output
 
 
 def test_every_field_that_decides_what_is_computed_is_read(exported):

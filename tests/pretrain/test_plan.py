@@ -189,14 +189,15 @@ def test_serving_trains_a_smaller_model_longer():
     assert any("times the budget" in warning for warning in plan.warnings)
 
 
-@pytest.mark.parametrize("flops", [1.0, 1e12, 1e18, 1e30])
+@pytest.mark.parametrize("flops", [1e12, 1e18, 1e30])
 def test_any_budget_has_a_plan_and_a_config(flops):
     plan = make_plan(ask(flops=flops, device="RTX-3090", devices=2))
     json.dumps(plan.model_dump(mode="json"), allow_nan=False)
     again = PretrainConfig.model_validate(yaml.safe_load(page(plan.config, "a comment"))["pretrain"])
     assert again == plan.config
-    assert again.tokens == max(1, plan.shape_tokens)
+    assert again.tokens == plan.shape_tokens
     assert again.batch_tokens % (2 * 2048) == 0
+    assert again.schedule.warmup < again.total_steps(1, 2048)
 
 
 def test_batch_and_learning_rate_of_deepseeks_own_model():
@@ -223,12 +224,48 @@ def test_batch_and_learning_rate_of_deepseeks_own_model():
         ({"flops": 1e20, "vocabulary": 0}, "vocabulary"),
         ({"flops": 1e20, "serve": 1e12, "parameters": 1e9}, "parameters and serve"),
         ({"flops": 1e20, "flop": 1e20}, "flop"),
+        ({"flops": 5.76}, "flops: .*a PF-day has"),
+        ({"flops": 1e300}, "flops: .*not 1e"),
+        ({"peak": 989, "hours": 1}, "peak: .*FLOP/s"),
+        ({"device": "H100", "hours": 1, "mfu": float("nan")}, "mfu: .*not nan"),
+        ({"device": "H100", "hours": 1, "devices": 10**9}, "devices: .*not"),
+        ({"flops": 1e20, "parameters": 70}, "parameters: .*billions"),
+        ({"flops": 1e20, "serve": 1e30}, "serve: "),
+        ({"flops": 1e20, "vocabulary": 10**12}, "vocabulary: "),
+        ({"flops": 1e20, "context": 1 << 31}, "context: "),
+        ({"tokens": {"web": 10**300}}, "tokens: web"),
+        ({"tokens": {"": 10**9}}, "tokens: a source has no name"),
     ],
 )
 def test_nonsense_is_refused_by_name(fields, words):
     with pytest.raises(ValueError, match=words) as caught:
         ask(**fields)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"flops": 1e20, "parameters": 1e17},
+        {"tokens": {"web": 5}},
+        {"flops": 1e15, "device": "H100", "devices": 100_000},
+    ],
+)
+def test_a_run_shorter_than_a_step_is_refused(fields):
+    with pytest.raises(ValueError, match="not for one step"):
+        make_plan(ask(**fields))
+
+
+@pytest.mark.parametrize(
+    ("flops", "devices", "parallel", "checkpointing"),
+    [(1e19, 1, "auto", False), (1e19, 8, "ddp", False), (1e22, 8, "fsdp", False), (6e22, 16, "fsdp", True)],
+)
+def test_the_config_is_spread_as_the_layout_that_fits(flops, devices, parallel, checkpointing):
+    plan = make_plan(ask(flops=flops, device="A100-40GB" if checkpointing else "H100", devices=devices))
+    assert plan.layout is not None
+    assert plan.layout.checkpointing == checkpointing
+    assert plan.config.parallel == parallel
+    assert plan.config.activation_checkpointing == checkpointing
 
 
 def test_the_command_plans_from_shards_a_run_that_trains(corpus, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from bad_rows import spoiled
 from typer.testing import CliRunner
 
 from pretrain import checkpoint
@@ -17,7 +18,6 @@ from pretrain.train import run
 from pretrain.update import DivergedError
 from shards.step_cli import app
 
-BAD = range(100, 108)  # positions in the order of rows: steps 26 and 27
 TIMES = {"tokens_per_second", "data_seconds", "memory_mb"}
 
 
@@ -39,17 +39,8 @@ def unstable(config) -> PretrainConfig:
 
 @pytest.fixture
 def bad(monkeypatch):
-    """Batches with rows of `BAD` have targets that no model can guess."""
-    batch = Loader.batch
-
-    def poisoned(self, position, count, rank=0, world=1):
-        found = batch(self, position, count, rank, world)
-        if set(range(position, position + count)) & set(BAD):
-            noise = torch.randint(320, found.targets.shape, generator=torch.Generator().manual_seed(position))
-            found.targets.copy_(torch.where(found.targets >= 0, noise, found.targets))
-        return found
-
-    monkeypatch.setattr(Loader, "batch", poisoned)
+    """Steps 26 and 27 are spoiled."""
+    monkeypatch.setattr(Loader, "batch", spoiled)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The whole loop: learning, stopping and going on, refusing what does not belong."""
 
 import functools
+import hashlib
 import json
 import math
 import shutil
@@ -17,6 +18,9 @@ from pretrain.metrics import Metrics, read_metrics
 from pretrain.model import Decoder, Layer
 from pretrain.train import run
 from pretrain.update import DivergedError
+from shards.read import open as shards_of
+from shards.remove import remove
+from shards.tombstones import Request
 
 TIMES = {"tokens_per_second", "data_seconds", "memory_mb"}
 
@@ -151,6 +155,21 @@ def test_other_shards_are_refused_by_name(finished, corpus, config, tmp_path):
         run(config, shards, corpus / "tokenizer", finished[0].parent.parent)
 
 
+def test_other_contents_in_rows_of_the_same_numbers_are_refused(finished, corpus, config, tmp_path):
+    """Not so what is left of the run's own shards when documents are removed: it goes on with them."""
+    shards = tmp_path / "shards"
+    shutil.copytree(corpus / "shards", shards)
+    first = shards_of(shards).split("train").pieces(0)[0]["document"].tobytes().hex()
+    remove(shards, Request((first,)))
+    output = tmp_path / "output"
+    with pytest.raises(Killed):
+        start(config, corpus, output, killing("train", 6))
+    run(config, shards, corpus / "tokenizer", output)
+    with pytest.raises(MismatchError, match=r"shards_digest is .*; shards_version is 2, not 1"):
+        start(config, corpus, output)
+    assert run(config, shards, corpus / "tokenizer", finished[0].parent.parent) == finished[1]
+
+
 def test_another_tokenizer_is_refused_by_name(corpus, config, tmp_path):
     shutil.copytree(corpus / "tokenizer", tmp_path / "tokenizer")
     file = tmp_path / "tokenizer" / "tokenizer.json"
@@ -183,6 +202,54 @@ def test_a_damaged_checkpoint_is_refused(corpus, config, tmp_path):
         start(config, corpus, tmp_path)
 
 
+@pytest.mark.parametrize("damage", ["flipped", "gone", "pointer"])
+def test_past_a_damaged_checkpoint_the_run_is_the_same(finished, corpus, config, tmp_path, damage):
+    with pytest.raises(Killed):
+        start(config, corpus, tmp_path, killing("train", 11))
+    checkpoints = tmp_path / "runs" / "tiny" / "checkpoints"
+    newest, events = checkpoint.latest(checkpoints), []
+    assert newest.name == "step-00000008"
+    if damage == "flipped":
+        content = bytearray((newest / checkpoint.STATE).read_bytes())
+        content[20] ^= 1
+        (newest / checkpoint.STATE).write_bytes(content)
+    elif damage == "gone":
+        shutil.rmtree(newest)
+    else:
+        (checkpoints / checkpoint.LATEST).unlink()
+    start(config, corpus, tmp_path, events.append)
+    told = [event["reason"] for event in events if event["kind"] == "damaged"]
+    assert [event["step"] for event in events if event["kind"] == "start"] == [8 if damage == "pointer" else 4]
+    assert (len(told), all("step-00000008" in reason for reason in told)) == (damage != "pointer", True)
+    assert numbers(tmp_path / "runs" / "tiny") == numbers(finished[0])
+    theirs = weights(finished[0])
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in weights(tmp_path / "runs" / "tiny").items())
+
+
+def test_what_is_later_than_the_newest_checkpoint_goes(corpus, config, tmp_path):
+    with pytest.raises(Killed):
+        start(config, corpus, tmp_path, killing("train", 11))
+    checkpoints = tmp_path / "runs" / "tiny" / "checkpoints"
+    (checkpoints / checkpoint.LATEST).write_text("step-00000004\n")
+    with pytest.raises(Killed):
+        start(config, corpus, tmp_path, killing("train", 5))
+    assert [path.name for path in checkpoints.glob("step-*")] == ["step-00000004"]
+
+
+def test_a_checkpoint_of_another_version_is_refused(corpus, config, tmp_path):
+    with pytest.raises(Killed):
+        start(config, corpus, tmp_path, killing("train", 6))
+    newest = checkpoint.latest(tmp_path / "runs" / "tiny" / "checkpoints")
+    state = json.loads((newest / checkpoint.STATE).read_text())
+    state["config"]["spikes"]["mean"] = "harmonic"
+    (newest / checkpoint.STATE).write_text(json.dumps(state))
+    digests = json.loads((newest / checkpoint.DIGESTS).read_text())
+    digests[checkpoint.STATE] = hashlib.sha256((newest / checkpoint.STATE).read_bytes()).hexdigest()
+    (newest / checkpoint.DIGESTS).write_text(json.dumps(digests))
+    with pytest.raises(CheckpointError, match=r"another version of this program: config\.spikes\.mean: Extra inputs"):
+        start(config, corpus, tmp_path)
+
+
 def test_a_diverging_run_names_step_and_checkpoint(corpus, config, tmp_path, monkeypatch):
     def poisoned(self, device):
         raise DivergedError("loss is nan")
@@ -206,10 +273,11 @@ def test_metrics_drop_what_will_happen_again(tmp_path):
     path = tmp_path / "metrics.jsonl"
     lines = [("train", 1), ("train", 2), ("evaluation", 2), ("train", 3)]
     text = "".join(json.dumps({"kind": kind, "step": step}) + "\n" for kind, step in lines)
-    path.write_text(text + '{"kind": "tra')
-    metrics = Metrics(path, 2)
-    metrics.write({"kind": "evaluation", "step": 2})
-    metrics.close()
+    for end in ('{"kind": "tra', "\0\0\0\n\0\0\n"):  # killed in the middle of a line; the machine lost its power
+        path.write_text(text + end)
+        metrics = Metrics(path, 2)
+        metrics.write({"kind": "evaluation", "step": 2})
+        metrics.close()
     assert [(r["kind"], r["step"]) for r in read_metrics(path)] == [("train", 1), ("train", 2), ("evaluation", 2)]
 
 

@@ -40,12 +40,14 @@ def test_the_figures():
     view.see({"kind": "evaluation", "step": 12, "bits_per_byte": None})
     view.see({"kind": "checkpoint", "step": 11})
     view.see({"kind": "rollback", "step": 4, "after": 11, "rows": 70})
+    view.see({"kind": "damaged", "reason": "state.json is missing"})
     shown = text(view)
     for value in (
         "41.2%",
         "step 11, 8.5 standard deviations",
         "1.2500 bits per byte at step 11",
         "70 rows passed over",
+        "state.json is missing",
     ):
         assert value in shown
     view.see({**UPDATE, "step": 5})
