@@ -57,7 +57,7 @@ def test_sums_are_those_of_the_documents(corpus):
 def test_the_command_line(corpus, config, tmp_path):
     for name in ("shards", "tokenizer"):
         (tmp_path / name).symlink_to(corpus / name)
-    run(config.model_copy(update={"steps": 1}), corpus / "shards", corpus / "tokenizer", tmp_path)
+    run(config.model_copy(update={"steps": 3}), corpus / "shards", corpus / "tokenizer", tmp_path)
     split = shards.read.open(corpus / "shards").split("validation")
     mill, river = (
         sorted(

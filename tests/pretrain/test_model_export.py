@@ -156,7 +156,7 @@ def test_what_no_architecture_computes_is_refused_by_name(corpus, config, tmp_pa
     settings = config.model_dump()
     settings["model"].update(qk_norm=True, sliding_window=5)
     run(
-        PretrainConfig.model_validate({**settings, "steps": 1, "z_loss": 1e-4}),
+        PretrainConfig.model_validate({**settings, "steps": 3, "z_loss": 1e-4}),
         corpus / "shards",
         corpus / "tokenizer",
         tmp_path,
