@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -61,12 +62,20 @@ def total(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def sums(tokens: pa.RecordBatch, places: np.ndarray[Any, np.dtype[np.int64]]) -> list[Sums]:
-    """Of a batch of `tokens/` and the places in rows that each of its documents takes, int64 [n]."""
-    keys = list(zip(*(tokens[name].to_pylist() for name in ("split", "source", "bucket"))))
-    count, kept, fingerprint = (tokens[name].to_numpy() for name in ("count", "kept", "fingerprint"))
-    found = zip(keys, kept.tolist(), (count - kept).tolist(), places.tolist(), fingerprint.tolist())
-    return add_up(Sums._make((*key, 1, *rest)) for key, *rest in found)
+def sums(tokens: pa.RecordBatch, places: npt.NDArray[np.int64]) -> list[Sums]:
+    """Of a batch of `tokens/`, all of one split and source, and the places in rows that each document takes, [n]."""
+    if not tokens.num_rows:
+        return []
+    buckets = tokens["bucket"].dictionary_encode()
+    codes = buckets.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    count, kept, fingerprint = (tokens[name].to_numpy()[order] for name in ("count", "kept", "fingerprint"))
+    added = [np.add.reduceat(of, starts) for of in (np.ones_like(kept), kept, count - kept, places[order])]
+    added.append(np.bitwise_xor.reduceat(fingerprint, starts))
+    split, source = tokens["split"][0].as_py(), tokens["source"][0].as_py()
+    names = buckets.dictionary.take(buckets.indices.take(pa.array(order[starts]))).to_pylist()
+    return [Sums(split, source, *found) for found in zip(names, *(of.tolist() for of in added))]
 
 
 def add_up(parts: Iterable[Sums]) -> list[Sums]:
