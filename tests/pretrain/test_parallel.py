@@ -44,10 +44,10 @@ def alone(wide, corpus, tmp_path_factory) -> Path:
 def torchrun(
     processes: int, config: PretrainConfig, corpus: Path, output: Path, stop: int = 0, rows: str = ""
 ) -> subprocess.CompletedProcess:
-    root = Path(__file__).parents[2]
+    folders = os.pathsep.join(map(str, (Path(__file__).parents[2], PROGRAM.parent)))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [*launch, str(PROGRAM), config.model_dump_json(), str(corpus), str(output), str(stop), rows]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": folders}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
