@@ -12,19 +12,18 @@ there. The last line has the form of those in tests/pretrain/ladder_recorded.jso
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from packed import texts
 from planted import CACHE
 
 from pretrain.config import ModelConfig, PretrainConfig
@@ -41,25 +40,15 @@ from tokenizer.encode import load
 from tokenizer.train import save, train
 from tokenizer.vocabulary import sha256, special_ids
 
-DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 VOCABULARY, CONTEXT, BATCH = 1024, 128, 4096  # tokens
 RATIO = 20  # tokens of the run for each of its parameters: about the best use of compute (Hoffmann et al. 2022)
 PIECE = 20_000  # characters of a novel that are one document
 HELD_OUT = 20  # one document in so many
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Bucket and text of every document, in an order that is always the same."""
-    for path in sorted((DATA / "books").glob("eltec/*/*.txt.gz")):
-        novel = gzip.decompress(path.read_bytes()).decode("utf-8", "replace")
-        yield from (("books", novel[begin : begin + PIECE]) for begin in range(0, len(novel), PIECE))
-    with gzip.open(DATA / "web" / "gold.jsonl.gz", "rt", encoding="utf-8") as lines:
-        yield from (("pages", text) for line in lines if (text := json.loads(line)["text"]))
-
-
 def prepare(work: Path) -> None:
     """tokenizer/ and shards/ of the texts."""
-    found = list(dict.fromkeys(texts()))
+    found = list(dict.fromkeys(texts(PIECE)))
     if not (work / "tokenizer").exists():
         save(
             train((text for _, text in found[:: max(1, len(found) // 500)]), vocab_size=VOCABULARY), work / "tokenizer"

@@ -23,16 +23,18 @@ from tokenizer.train import save, train
 from tokenizer.vocabulary import sha256, special_ids
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
-PIECE = 2_000  # characters of a novel that are one document: a page of the web has about as many
 HELD_OUT = 20
 TRAINED_ON = 500  # documents, for the tokenizer
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Bucket and text of every document, in an order that is always the same."""
+def texts(piece: int = 2_000) -> Iterator[tuple[str, str]]:
+    """Bucket and text of every document, in an order that is always the same.
+
+    `piece`: characters of a novel that are one document; a page of the web has about 2,000.
+    """
     for path in sorted((DATA / "books").glob("eltec/*/*.txt.gz")):
         novel = gzip.decompress(path.read_bytes()).decode("utf-8", "replace")
-        yield from (("books", novel[begin : begin + PIECE]) for begin in range(0, len(novel), PIECE))
+        yield from (("books", novel[begin : begin + piece]) for begin in range(0, len(novel), piece))
     with gzip.open(DATA / "web" / "gold.jsonl.gz", "rt", encoding="utf-8") as lines:
         yield from (("pages", text) for line in lines if (text := json.loads(line)["text"]))
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tokenizer.exit_status import exit_status
+
 # What is heavy is imported inside the command, so that --help answers at once.
 
 Files = Annotated[
@@ -48,18 +50,12 @@ def report(
 
     if not files and corpus is None:
         raise typer.BadParameter("name files, or a run with --corpus", param_hint="FILES")
-    try:
+    with exit_status():
         with TemporaryDirectory(prefix="gristmill-") as folder:
             others = ({"GPT-2": _gpt2(folder)} if gpt2 else {}) | {str(path): path for path in compare or []}
             content = measure(directory, _texts(files or [], column, corpus, split, most_bytes), others, rare)
         if html is not None:
             replace_file(html, page(content))
-    except FileNotFoundError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except (ValueError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
     if as_json:
         typer.echo(json.dumps(content, ensure_ascii=False))
     else:
