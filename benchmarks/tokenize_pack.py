@@ -8,7 +8,8 @@ below the cache, not timed), and everyone encodes that corpus with that tokenize
   and processor seconds of each part (but for the end of Spark). `ours_fast`: the same with the fast engine (fastokens).
 - loop_threads, loop_processes: nothing but `encode_batch_fast`, in one process with its own threads and in a process
   per core; only the seconds inside of the call count (`command_seconds` are those of the whole command). The better on
-  a part of the corpus is run on all of it: `loop`.
+  a part of the corpus is run on all of it: `loop`. Our workers have mimalloc, with which the library is faster than
+  with the C library's malloc; `loop_mimalloc` is the second loop with it, on the part.
 - megatron_style: a pool of processes writes .bin and .idx from JSONL. datatrove: DocumentTokenizer, then its merger.
   Both on a part of the corpus that has the same mix (`--peer-bytes`), since they are slow.
 
@@ -41,6 +42,7 @@ from peers.process import Failed, measured
 from peers.read_shards import many
 from planted import CACHE
 
+from pipelines import allocator
 from shards.manifest import read_manifest
 
 HERE = Path(__file__).parent
@@ -118,6 +120,7 @@ class Facts:
             "ratio": self.ratio("ours", "datatrove"),
             "ratio_to_megatron_style": self.ratio("ours", "megatron_style"),
             "share_of_loop": self.ratio("ours", "loop"),
+            "share_of_loop_mimalloc": self.ratio("ours", "loop_mimalloc"),
             "fast_over_loop": self.ratio("ours_fast", "loop"),
             "same_tokens": all(len(found) == 1 for found in tokens.values()),
         }
@@ -130,6 +133,8 @@ class Facts:
 
 def run_best_loop(texts: Texts, part: Texts, run: Path, setting: Setting, facts: Facts) -> Outcome:
     """The better of the two loops, found out on the part, on all texts. Raises Failed where neither runs."""
+    if mimalloc := allocator.library():
+        facts.attempt("loop_mimalloc", part, contenders.run_loop, run, setting, "processes", {"LD_PRELOAD": mimalloc})
     tried = {
         how: facts.attempt(f"loop_{how}", part, contenders.run_loop, run, setting, how)
         for how in ("threads", "processes")

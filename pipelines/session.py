@@ -9,7 +9,7 @@ from importlib.resources import files
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from pipelines import class_archive
+from pipelines import allocator, class_archive
 from pipelines.config import Spark
 from pipelines.errors import GristmillError
 
@@ -51,11 +51,12 @@ def start(settings: Spark, master: str | None = None) -> SparkSession:
     given = dict(SparkConf().getAll()) if SUBMITTED else {}
     if master or not SUBMITTED:
         builder = builder.master(master or settings.master)
+    preloaded = allocator.settings(master or given.get("spark.master", settings.master))
     if not SUBMITTED:
         builder = builder.config("spark.driver.memory", settings.memory)
         options = f"{JAVA} {log_settings()} {class_archive.use()}"
         builder = builder.config("spark.driver.extraJavaOptions", options)
-    for key, value in {**DEFAULTS, **given, **settings.conf}.items():
+    for key, value in {**DEFAULTS, **preloaded, **given, **settings.conf}.items():
         builder = builder.config(key, value)
     try:
         session = builder.getOrCreate()

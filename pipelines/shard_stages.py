@@ -11,8 +11,9 @@ from typing import Any
 
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipelines import datasets, encoded, pack, texts
+from pipelines import buckets, datasets, encoded, pack, texts
 from pipelines.config import Config
+from pipelines.encode import TOKENS
 from pipelines.encoded import Sums
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Stage, digest
@@ -60,26 +61,26 @@ def encode(run: Run, stage: Stage, chunks: dict[str, list[str]], header: SetHead
     """Files of corpus/ to tokens/, chunk by chunk."""
     if not chunks:
         return
-    settings, buckets = run.config.pack.fill_in_the_middle, stage.staging()
+    settings, folder = run.config.pack.fill_in_the_middle, stage.staging()
     by_source = run.config.pack.bucket == "source"
     if not by_source:
-        pack.write_buckets(run.spark, run.output, run.config.pack.bucket, buckets)
+        buckets.write(run.spark, run.output, run.config.pack.bucket, folder)
     arguments = {
         "tokenizer": str(run.output / "tokenizer"),
         "header": header.model_dump(),
-        "buckets": None if by_source else str(buckets),
+        "buckets": None if by_source else str(folder),
         "middle_last": [] if settings is None else settings.sources_of(run.config.sources),
         "seed": run.config.seed,
         "engine": run.config.pack.engine,
     }
     for key, files in chunks.items():
         _encode_chunk(run, stage, key, files, arguments)
-    shutil.rmtree(buckets)
+    shutil.rmtree(folder)
 
 
 def _encode_chunk(run: Run, stage: Stage, key: str, files: list[str], arguments: dict[str, Any]) -> None:
     """Some files of corpus/ to tokens/; all of them by the reference where an engine was found to differ in any."""
-    transform, staging = "pipelines.pack:encoder", stage.staging()
+    transform, staging = "pipelines.encode:encoder", stage.staging()
     rows = texts.write(run.spark, files, staging, key[:16], transform, arguments)
     report = encoded.take(staging)
     if report["differed"]:
@@ -94,7 +95,7 @@ def _encode_chunk(run: Run, stage: Stage, key: str, files: list[str], arguments:
 
 def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
     """tokens/ to shards/, with facts: tokens by source and split, what packing did, which engines encoded."""
-    tokens = run.spark.read.schema(from_arrow_schema(pack.TOKENS)).parquet(*datasets.files(run.output, "tokens"))
+    tokens = run.spark.read.schema(from_arrow_schema(TOKENS)).parquet(*datasets.files(run.output, "tokens"))
     staging = stage.staging()
     engines = encoded.total(chunk["encoded"] for chunk in stage.chunk_facts())
     expected = engines.pop("sums")

@@ -38,23 +38,23 @@ def write(
 
 
 def tasks(files: list[str], task_bytes: int | None = None) -> list[list[RowGroup]]:
-    """Neighbouring row groups, in lists of about `task_bytes`, by default TASK_BYTES.
+    """Neighbouring row groups, in lists of about `task_bytes`, by default TASK_BYTES; the longest list first.
 
-    Depends on the files alone, not on the machine.
+    Depends on the files alone, not on the machine. The shortest come last, so that cores are done at about one time.
     """
     task_bytes = TASK_BYTES if task_bytes is None else task_bytes
     found: list[list[RowGroup]] = []
-    size = task_bytes
+    sizes: list[int] = []
     for file in files:
         metadata = pq.read_metadata(file)
         for group in range(metadata.num_row_groups):
             more = metadata.row_group(group).total_byte_size
-            if size + more > task_bytes:
+            if not sizes or sizes[-1] + more > task_bytes:
                 found.append([])
-                size = 0
+                sizes.append(0)
             found[-1].append((file, group))
-            size += more
-    return found
+            sizes[-1] += more
+    return [found[place] for place in sorted(range(len(found)), key=lambda place: -sizes[place])]
 
 
 def each(shared: list[list[RowGroup]], columns: list[str], function: sink.Transform) -> sink.Transform:

@@ -3,18 +3,13 @@
 An expression is Spark SQL over source, uri, meta, stands_for, copies and the signals by their full names, such as
 `if(quality.words > 500, 'long', 'short')`. `corpus/` holds no signals, and its texts are not shuffled to join them:
 a job without texts evaluates the expressions into a small dataset, sorted by the file of corpus/ that each document
-lies in, and a task that reads texts takes from it the rows of its file.
+lies in, and a task that reads texts takes from it the rows of its file: see pipelines/trait_lookup.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -27,8 +22,8 @@ from pipelines.lookup import signals_read
 def traits(spark: SparkSession, output: Path, expressions: dict[str, str]) -> DataFrame:
     """(part, doc_id, and each expression's value under its name) of all documents of the corpus.
 
-    `part` is the file that the text lies in, as `part_of` names it. A signal that was not measured of a document is
-    null. Raises ConfigError for an expression that Spark cannot evaluate.
+    `part` is the file that the text lies in, as `trait_lookup.part_of` names it. A signal that was not measured of a
+    document is null. Raises ConfigError for an expression that Spark cannot evaluate.
     """
     part = F.format_string("split=%s/source=%s/%s", "split", "source", F.col("_metadata.file_name"))
     documents = corpus.read(spark, output, datasets.files(output, "corpus")).select(
@@ -52,33 +47,6 @@ def _families(output: Path, expressions: dict[str, str]) -> list[str]:
 
 
 def write(frame: DataFrame, folder: Path) -> None:
-    """Write what `traits` returns into `folder`, in the place of what is there, sorted for `lookup`."""
+    """Write what `traits` returns into `folder`, in the place of what is there, sorted for `trait_lookup.lookup`."""
     rows = frame.repartitionByRange("part").sortWithinPartitions("part", "doc_id")
     rows.write.mode("overwrite").parquet(str(folder))
-
-
-def part_of(file: str | Path) -> str:
-    """How traits name a file of corpus/: split=SPLIT/source=SOURCE/NAME."""
-    return "/".join(Path(file).parts[-3:])
-
-
-def lookup(folder: str) -> Callable[[str, pa.Array], pa.Table]:
-    """For a task: a function from a file of corpus/ and doc_ids of documents in it to their traits, a row each.
-
-    `folder` is what `write` wrote. The function raises KeyError for a document that the file does not hold. Memory: the
-    traits of two files.
-    """
-
-    @lru_cache(maxsize=2)  # texts are read file by file
-    def of_part(part: str) -> pa.Table:
-        return pq.read_table(folder, filters=pc.field("part") == part, partitioning=None).combine_chunks()
-
-    def of(file: str, doc_ids: pa.Array) -> pa.Table:
-        rows = of_part(part_of(file))
-        position = pc.index_in(doc_ids, value_set=rows["doc_id"].combine_chunks())
-        if position.null_count:
-            missing = doc_ids.filter(pc.is_null(position))[0]
-            raise KeyError(f"document {missing} is not in {part_of(file)}")
-        return rows.drop_columns(["part", "doc_id"]).take(position)
-
-    return of

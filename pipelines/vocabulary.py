@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from filters.language_codes import UNDETERMINED
-from pipelines import corpus, texts, traits
+from pipelines import corpus, texts, trait_lookup, traits
 from pipelines.sink import Transform
 from pipelines.tokenizer_config import DECIMALS, Weights
 from tokenizer.count import COUNTS, count
@@ -73,7 +73,7 @@ def _whole(factors: dict[str, float]) -> tuple[dict[str, int], int]:
 
 
 def write_languages(spark: SparkSession, output: Path, folder: Path) -> bool:
-    """Write the language of every document of the corpus into `folder`, for `traits.lookup`; whether any is known."""
+    """Write the language of every document into `folder`, for `trait_lookup.lookup`; whether any is known."""
     if not (output / "signals" / "language").is_dir():
         return False
     expression = f"coalesce(language.code, '{UNDETERMINED}')"
@@ -102,7 +102,7 @@ def counter(
     """
     texts.give_back_large_blocks()
     factors = scaled(Weights(**weights))
-    language_of = traits.lookup(languages) if languages else None
+    language_of = trait_lookup.lookup(languages) if languages else None
 
     def batches(number: int, groups: Groups) -> Iterator[tuple[pa.Array, np.ndarray]]:
         for file, group in tasks[number]:

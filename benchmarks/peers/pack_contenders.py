@@ -41,12 +41,12 @@ class Outcome:
     told: dict[str, Any] = field(default_factory=dict)
 
 
-def run_loop(texts: Texts, run: Path, setting: Setting, how: str) -> Outcome:
+def run_loop(texts: Texts, run: Path, setting: Setting, how: str, env: dict[str, str] | None = None) -> Outcome:
     python = environment("tokenizers", setting.cache)
     log = setting.work / f"loop-{how}.log"
     script = HERE / "run_encode_loop.py"
     command: list[str | Path] = [python, script, _tokenizer(run), texts.folder, str(setting.cores), how]
-    found = measured(command, log, setting.cores, limit=setting.limit)
+    found = measured(command, log, setting.cores, env, limit=setting.limit)
     told = _last_line(log)
     return Outcome(found, told["seconds"], told["tokens"], versions(python, ["tokenizers"]))
 

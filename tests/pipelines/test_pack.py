@@ -200,7 +200,7 @@ def test_killed_while_shards_are_written(finished, again, monkeypatch):
             run_pack(again, make_config())
     assert not (again / "shards").exists()
     with monkeypatch.context() as patch:
-        patch.setattr(pack, "write_buckets", kill)  # nothing is left to encode
+        patch.setattr(texts, "write", kill)  # nothing is left to encode
         run_pack(again, make_config())
     assert contents(again) == contents(finished[0])
     assert not (again / "tokens").exists()
@@ -313,7 +313,7 @@ def test_a_chunk_in_which_an_engine_differed_is_encoded_again(finished, again, m
 
     def write(spark, files, staging, prefix, transform, arguments, **options):
         rows = real(spark, files, staging, prefix, transform, arguments, **options)
-        if transform == "pipelines.pack:encoder":
+        if transform == "pipelines.encode:encoder":
             asked.append(arguments["engine"])
             if arguments["engine"] != "reference":
                 lie = {"engine": "reference", "compared": 9, "differed": 1, "reasons": ["it said otherwise"]}

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import datasets, traits
+from pipelines import datasets, trait_lookup, traits
 from pipelines.errors import ConfigError
 
 pytestmark = pytest.mark.spark
@@ -77,7 +77,7 @@ def by_hand(row: dict) -> dict[str, object]:
 def test_tasks_look_up_what_expressions_say(spark, output, rows, tmp_path):
     folder = tmp_path / "traits"
     traits.write(traits.traits(spark, output, EXPRESSIONS), folder)
-    of = traits.lookup(str(folder))
+    of = trait_lookup.lookup(str(folder))
     for file, documents in rows.items():
         some = random.Random(2).sample(documents, len(documents) // 2)
         found = of(str(output / "corpus" / file), pa.array([row["doc_id"] for row in some]))
