@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
 
 VARIABLE = "spark.executorEnv.LD_PRELOAD"
 
@@ -32,4 +33,4 @@ def library() -> str | None:
         return None
     paths = (str(path.locate()) for path in installed if path.name == "libmimalloc.so")
     # ld.so takes a space or a colon for the end of a name.
-    return next((path for path in paths if os.path.isfile(path) and not {" ", ":"} & set(path)), None)
+    return next((path for path in paths if Path(path).is_file() and not {" ", ":"} & set(path)), None)

@@ -131,9 +131,17 @@ SCHEMAS = {
 }
 
 
+MAPPED = frozenset({"tokens"})  # datasets in Arrow's file format, of whose files parts are read; others are Parquet
+
+
+def suffix(dataset: str) -> str:
+    """How the names of a dataset's files end."""
+    return ".arrow" if dataset in MAPPED else ".parquet"
+
+
 def files(output: Path, dataset: str) -> list[str]:
-    """The Parquet files of a dataset, sorted by name."""
-    return sorted(str(path) for path in (output / dataset).rglob("*.parquet"))
+    """The files of a dataset, sorted by name."""
+    return sorted(str(path) for path in (output / dataset).rglob(f"*{suffix(dataset)}"))
 
 
 def scan(output: Path, dataset: str, columns: list[str] | None = None, filters: object = None) -> pa.Table:

@@ -1,4 +1,6 @@
-"""`corpus/` to `tokens/`: every document encoded, with its split, source and bucket.
+"""`corpus/` to `tokens/`: every document encoded, with its split, source, bucket, and the key that spreads it.
+
+The documents of a task are sorted by split, bucket and key, so that those of a shard are a slice of every file.
 
 What a worker needs to encode is here alone: it imports this file, and nothing of Spark's driver.
 """
@@ -16,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import encoded, texts, trait_lookup
+from pipelines import encoded, spread, texts, trait_lookup
 from pipelines.encoded import Sums
 from pipelines.sink import Transform
 from shards import fill_in_the_middle
@@ -38,8 +40,10 @@ TOKENS = pa.schema(
         ("tokens", pa.binary()),  # little-endian, as wide as the shards' own; with begin and end tokens
         ("pieces", pa.list_(pa.int64())),  # of a document with its middle last: see shards/fill_in_the_middle.py
         ("suffix_first", pa.bool_()),
+        ("key", pa.int64()),  # see pipelines/spread.py
     ]
 )
+ORDER = [(name, "ascending") for name in ("split", "bucket", "key", "document")]
 
 
 def encoder(
@@ -53,7 +57,7 @@ def encoder(
 ) -> Transform:
     """The transform of the sink: the corpus' texts of a task to `tokens`.
 
-    `buckets`: what `write_buckets` wrote, None where a document's bucket is its source. `middle_last`: sources, of
+    `buckets`: what `buckets.write` wrote, None where a document's bucket is its source. `middle_last`: sources, of
     which the header's share has its middle last.
     """
     bucket_of = None if buckets is None else trait_lookup.lookup(buckets)
@@ -61,6 +65,7 @@ def encoder(
 
     def write(batch: pa.RecordBatch) -> Iterator[dict[str, pa.RecordBatch]]:
         found: list[Sums] = []
+        held: list[pa.RecordBatch] = []
         for number in batch["id"].to_pylist():
             for file, group in tasks[number]:
                 split, source = (folder.partition("=")[2] for folder in Path(file).parts[-3:-1])
@@ -76,8 +81,10 @@ def encoder(
                     }
                     tokens = pa.RecordBatch.from_pydict(columns, schema=TOKENS)
                     found.extend(encoded.sums(tokens, encoding.places(tokens)))
-                    yield {"tokens": tokens}
+                    held.append(tokens)
                     del documents  # it holds its whole row group: the next one is read without it
+        for part in pa.Table.from_batches(held, TOKENS).sort_by(ORDER).to_batches():
+            yield {"tokens": part}
         yield encoded.row(encoding.encoding.engine, encoded.add_up(found))
 
     return write
@@ -113,7 +120,8 @@ class DocumentEncoder:
         counts = np.array([len(each) for each in tokens], np.int64)
         kept = np.array([self._kept(len(each), unit) for each, unit in zip(tokens, units)], np.int64)
         flat = np.concatenate([np.empty(0, self.header.dtype), *tokens])
-        found = fingerprints(np.frombuffer(b"".join(ids), "V16"), np.cumsum(counts) - counts, kept, flat)
+        raw = np.frombuffer(b"".join(ids), "V16")
+        found = fingerprints(raw, np.cumsum(counts) - counts, kept, flat)
         return {
             "document": pa.array(ids, pa.binary()),
             "cluster": pa.array(clusters, pa.binary()),
@@ -123,6 +131,7 @@ class DocumentEncoder:
             "tokens": pa.array([each.tobytes() for each in tokens], pa.binary()),
             "pieces": pa.array([unit.pieces if unit else [] for unit in units], pa.list_(pa.int64())),
             "suffix_first": pa.array([bool(unit and unit.suffix_first) for unit in units]),
+            "key": pa.array(spread.keys(raw, self.seed)),
         }
 
     def places(self, tokens: pa.RecordBatch) -> npt.NDArray[np.int64]:

@@ -3,8 +3,9 @@
 1. Each document's bucket, by an expression over what is known of it: see pipelines/buckets.py.
 2. `tokens/`: every document encoded, with its split and bucket, in chunks that are committed one by one: see
    pipelines/encode.py. Documents that are to have their middle last are encoded so.
-3. Documents are spread over shards by their hash, sorted by it within a shard, and packed. How many shards a bucket
-   has follows from its tokens alone, so shards are the same bytes at any parallelism.
+3. Documents are spread over shards by their hash, sorted by it within a shard, and packed: a task maps the files of
+   `tokens/` and takes its shard's slice of each, so no token passes through a shuffle. How many shards a bucket has
+   follows from its tokens alone, so shards are the same bytes at any parallelism.
 
 `tokens/` is removed when the shards are committed.
 """
@@ -22,9 +23,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyarrow import ipc
+from pyspark.sql import SparkSession
 
+from pipelines import spread
+from pipelines.encode import TOKENS
 from pipelines.encoded import Sums
 from shards.fingerprint import shard_fingerprint
 from shards.format import Header, SetHeader
@@ -32,7 +35,7 @@ from shards.manifest import FileEntry
 from shards.packing_report import PackingReport, read_layout, report
 from shards.write import write_shard
 
-VERSION = 4
+VERSION = 5
 
 
 class Packed(NamedTuple):
@@ -56,42 +59,19 @@ def plan(found: list[Sums], header: SetHeader, shard_bytes: int) -> list[tuple[s
     ]
 
 
-def placed(tokens: DataFrame, shards: list[tuple[str, str, int]], seed: int) -> DataFrame:
-    """The documents of `tokens`, with `key`, a hash of 53 bits by which they are spread and sorted, and `shard`.
-
-    `shard` is the place in `shards` of the one that a document goes to.
-    """
-    counts = Counter((split, bucket) for split, bucket, _ in shards)
-    spread = pa.table(
-        {
-            "split": pa.array([split for split, _ in counts], pa.string()),
-            "bucket": pa.array([bucket for _, bucket in counts], pa.string()),
-            "first": pa.array([shards.index((*each, 0)) for each in counts], pa.int64()),
-            "shards": pa.array(counts.values(), pa.int64()),
-        }
-    )
-    key = F.shiftrightunsigned(F.xxhash64(F.lit(seed), F.lit("shard"), "document"), 11)
-    part = F.col("key") / F.lit(float(2**53))  # exact; the product of key and number would outgrow 64 bits
-    return (
-        tokens.join(F.broadcast(tokens.sparkSession.createDataFrame(spread)), ["split", "bucket"], how="inner")
-        .withColumn("key", key)
-        .withColumn("shard", (F.col("first") + F.floor(part * F.col("shards"))).cast("int"))
-    )
-
-
 def write(
-    tokens: DataFrame, shards: list[tuple[str, str, int]], header: SetHeader, seed: int, folder: Path
+    spark: SparkSession,
+    files: list[str],
+    shards: list[tuple[str, str, int]],
+    header: SetHeader,
+    seed: int,
+    folder: Path,
 ) -> list[Packed]:
-    """Pack the documents of `tokens` into shards below `folder`. Returns what is in each file."""
-    documents = (
-        placed(tokens, shards, seed)
-        # A task for each shard: by a hash of their names some tasks would have several, others none.
-        .repartitionById(max(1, len(shards)), F.col("shard"))
-        .select("shard", "key", "document", "cluster", "tokens", "pieces", "suffix_first")
-    )
+    """Pack the documents of `tokens/`, which is in `files`, into shards below `folder`. Returns what is in each."""
     folder.mkdir(parents=True, exist_ok=True)
+    numbers = spark.range(0, len(shards), 1, max(1, len(shards)))  # a task for each
     columns = "entry string, report string, fingerprint long"
-    written = documents.mapInArrow(_packer(str(folder), shards, header.model_dump(), seed), columns).collect()
+    written = numbers.mapInArrow(_packer(files, str(folder), shards, header.model_dump(), seed), columns).collect()
     return [
         Packed(FileEntry(**json.loads(row["entry"])), PackingReport(**json.loads(row["report"])), row["fingerprint"])
         for row in written
@@ -99,33 +79,53 @@ def write(
 
 
 def _packer(
-    folder: str, shards: list[tuple[str, str, int]], shared: dict[str, Any], seed: int
+    files: list[str], folder: str, shards: list[tuple[str, str, int]], shared: dict[str, Any], seed: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow over the documents of one shard: writes it, reads it again, and says so in one row."""
+    """For mapInArrow over places in `shards`: writes each, reads it again, and says so in a row.
+
+    A shard that no document falls to is not written.
+    """
+    counts = Counter((split, bucket) for split, bucket, _ in shards)
 
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = [batch for batch in batches if batch.num_rows]
-        if not held:
-            return
-        documents = pa.Table.from_batches(held)
-        split, bucket, number = shards[documents["shard"][0].as_py()]
-        header = Header(**shared, split=split, bucket=bucket)
-        name = f"{split}-{file_name(bucket)}-{number:05d}.arrow"
-        table = _documents(documents, header)
-        shuffle = xxhash.xxh3_64_intdigest(f"{seed}\0{name}".encode()) >> 1
-        path = Path(folder) / name
-        entry = write_shard(path, table, header, shuffle)
-        dropped = pc.sum(pc.list_value_length(table["tokens"])).as_py() - entry.tokens
-        found = report(read_layout(path), dropped)
-        yield pa.RecordBatch.from_pydict(
-            {
-                "entry": [entry.model_dump_json()],
-                "report": [found.model_dump_json()],
-                "fingerprint": [shard_fingerprint(path)],
-            }
-        )
+        for place in (place for batch in batches for place in batch["id"].to_pylist()):
+            split, bucket, number = shards[place]
+            header = Header(**shared, split=split, bucket=bucket)
+            table = _documents(slices(files, split, bucket, number, counts[split, bucket]), header)
+            if not len(table):
+                continue
+            name = f"{split}-{file_name(bucket)}-{number:05d}.arrow"
+            shuffle = xxhash.xxh3_64_intdigest(f"{seed}\0{name}".encode()) >> 1
+            path = Path(folder) / name
+            entry = write_shard(path, table, header, shuffle)
+            dropped = pc.sum(pc.list_value_length(table["tokens"])).as_py() - entry.tokens
+            found = report(read_layout(path), dropped)
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "entry": [entry.model_dump_json()],
+                    "report": [found.model_dump_json()],
+                    "fingerprint": [shard_fingerprint(path)],
+                }
+            )
 
     return pack
+
+
+def slices(files: list[str], split: str, bucket: str, number: int, count: int) -> pa.Table:
+    """The documents of one of a bucket's `count` shards: of every batch a slice, which is mapped and not copied."""
+    found = [TOKENS.empty_table()]
+    for file in files:
+        reader = ipc.open_file(pa.memory_map(file))
+        for batch in (reader.get_batch(place) for place in range(reader.num_record_batches)):
+            same = pc.and_(pc.equal(batch["split"], split), pc.equal(batch["bucket"], bucket))
+            begin, end = pc.index(same, True).as_py(), pc.sum(same).as_py() or 0
+            if not end:
+                continue
+            held = batch.slice(begin, end)  # sorted by split and bucket, they stand together
+            of = spread.numbers(held["key"].to_numpy(), count)
+            first, last = np.searchsorted(of, [number, number + 1])
+            found.append(pa.Table.from_batches([held.slice(first, last - first)]))
+    return pa.concat_tables(found)
 
 
 def _documents(table: pa.Table, header: Header) -> pa.Table:

@@ -9,11 +9,8 @@ from importlib.metadata import version
 from operator import xor
 from typing import Any
 
-from pyspark.sql.pandas.types import from_arrow_schema
-
 from pipelines import buckets, datasets, encoded, pack, texts
 from pipelines.config import Config
-from pipelines.encode import TOKENS
 from pipelines.encoded import Sums
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Stage, digest
@@ -95,12 +92,12 @@ def _encode_chunk(run: Run, stage: Stage, key: str, files: list[str], arguments:
 
 def write_shards(run: Run, stage: Stage, header: SetHeader) -> None:
     """tokens/ to shards/, with facts: tokens by source and split, what packing did, which engines encoded."""
-    tokens = run.spark.read.schema(from_arrow_schema(TOKENS)).parquet(*datasets.files(run.output, "tokens"))
     staging = stage.staging()
     engines = encoded.total(chunk["encoded"] for chunk in stage.chunk_facts())
     expected = engines.pop("sums")
     shards = pack.plan(expected, header, run.config.pack.shard_bytes)
-    written = pack.write(tokens, shards, header, run.config.seed, staging / "shards")
+    files = datasets.files(run.output, "tokens")
+    written = pack.write(run.spark, files, shards, header, run.config.seed, staging / "shards")
     _check(written, expected, header)
     write_manifest(staging / "shards", header, [shard.entry for shard in written], SPLITS)
     sources: dict[str, Counter[str]] = {}
