@@ -31,6 +31,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from pretrain.config import PretrainConfig
+from pretrain.origin import Origin
 from pretrain.parallel import World
 from shards.atomic import replacing
 
@@ -45,41 +46,6 @@ LATEST: Final = "latest"
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be trusted: a file is missing or is not what was written."""
-
-
-class MismatchError(ValueError):
-    """A run directory that belongs to other shards, another tokenizer, model or training config."""
-
-
-class Origin(BaseModel):
-    """What a run's numbers come from; a checkpoint continues only under an equal one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    order_digest: str
-    packing_config: str  # as the order digest covers row numbers, not contents
-    tokenizer_sha256: str
-    vocabulary: int
-    context: int
-    trajectory: dict[str, Any]
-    shards_version: int = 0  # of the manifest; 0: not known
-    shards_digest: str = ""
-
-    def refuse(self, other: Origin, what: str) -> None:
-        """Raise MismatchError, naming every differing key, unless `other` (of `what`) equals this one.
-
-        Shards of a later version are the same, without documents that were removed: a run goes on with them.
-        """
-        ours, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
-        if self.shards_version < other.shards_version:
-            ours |= {key: theirs[key] for key in ("shards_version", "shards_digest")}
-        differing = [
-            f"{key.removeprefix('trajectory.')} is {ours.get(key)}, not {theirs.get(key)}"
-            for key in sorted(ours.keys() | theirs.keys())
-            if ours.get(key) != theirs.get(key)
-        ]
-        if differing:
-            raise MismatchError(f"{what} belongs to another run ({'; '.join(differing)}): choose another name")
 
 
 class State(BaseModel):
@@ -295,12 +261,6 @@ def _tensors(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> d
     if optimizers:
         tensors["optimizers"] = get_optimizer_state_dict(model, list(optimizers))
     return tensors
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}".lstrip(".")).items()}
 
 
 def _digest(path: Path) -> str:

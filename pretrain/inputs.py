@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 import shards.read
-from pretrain.checkpoint import MismatchError, Origin
 from pretrain.config import PretrainConfig
+from pretrain.origin import MismatchError, Origin
 from shards.format import SetHeader
 from shards.manifest import MANIFEST
 from shards.read import ShardSet, Split

@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 
 from pydantic import Field, model_validator
 
-from pretrain.checkpoint import MismatchError, Origin
 from pretrain.config import Frozen
+from pretrain.origin import MismatchError, Origin
 from shards.atomic import replacing
 
 FILE: Final = "forecast.json"

@@ -7,10 +7,10 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pretrain.checkpoint import Origin
 from pretrain.config import PretrainConfig
 from pretrain.evaluate import unigram_bits_per_byte
 from pretrain.metrics import Record, read_metrics
+from pretrain.origin import Origin
 from pretrain.sample import write_samples
 from shards.atomic import replacing
 

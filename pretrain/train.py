@@ -29,24 +29,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from pretrain import checkpoint, feasible, tensorboard
-from pretrain.checkpoint import Checkpoints, Origin, State
-from pretrain.config import PretrainConfig, so_far
-from pretrain.data import Batch, Loader, Prefetched
-from pretrain.device import precision_of
+from pretrain import checkpoint, feasible, figures, tensorboard
+from pretrain.checkpoint import Checkpoints, State
+from pretrain.config import PretrainConfig
+from pretrain.data import Loader, Prefetched
+from pretrain.device import keep_freed_memory, precision_of
 from pretrain.evaluate import evaluate
 from pretrain.failures import explained
-from pretrain.flops import peak_flops, step_flops
 from pretrain.inputs import Inputs, open_inputs
 from pretrain.interruption import Interruption, StoppedError, interruptible
 from pretrain.ladder_forecast import Curve, forecast_path, off_forecast, read_forecast
-from pretrain.metrics import Metrics, Record, calm_and_spikes, memory_mb
+from pretrain.metrics import Metrics, Record, calm_and_spikes
 from pretrain.model import Decoder, parameter_count
 from pretrain.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
 from pretrain.parallel import World, joined, layout_of, spread
 from pretrain.resumption import newest_whole
 from pretrain.rollback import recent_spikes, roll_back
-from pretrain.spikes import Scores, SpikeWatch, first_documents
+from pretrain.spikes import Scores, SpikeWatch
 from pretrain.summary import finish, finished
 from pretrain.update import DivergedError, update
 
@@ -117,12 +116,14 @@ class Training:
         newest, state = newest_whole(directory / "checkpoints", world, on_event) or (None, None)
         step = 0 if state is None else state.step
         if state is not None:
-            _so_far(state.origin, step).refuse(_so_far(inputs.origin(config), step), f"{directory}")
+            state.origin.so_far(step).refuse(inputs.origin(config).so_far(step), f"{directory}")
         jumps = () if state is None else state.jumps
         loader = Loader(inputs.train, config.reading(inputs.header.context_length, jumps))
         steps = inputs.steps(config)
         loader.reading.check(inputs.train, steps)
         feasible.check(config, loader.reading, steps, world.size)
+        if world.device.type == "cpu":
+            keep_freed_memory()
         decoder = Decoder(config.model, inputs.header.vocabulary_size, config.seed).to(world.device)
         decoder.checkpointing = config.activation_checkpointing
         parameters = parameter_count(decoder)
@@ -251,28 +252,10 @@ class Training:
             loss=loss,
             lr=self.config.optimizer.lr * factor,
             grad_norm=norm,
-            **self._speed(read, seconds),
-            **(self._spike(spike[0]) if spike else {}),
+            **figures.speed(self, read, seconds),
+            **(figures.spike(self, spike[0]) if spike else {}),
         )
         self.spiked += [record] if spike else []
-
-    def _spike(self, scores: Scores) -> Record:
-        """Of the latest update, which was one."""
-        rows = self.loader.rows(*self.loader.reading.at(self.step)).tolist()
-        documents = first_documents(self.inputs.train, rows)
-        return {"spike": scores._asdict(), "documents": documents, "skipped": self.config.spikes.skip}
-
-    def _speed(self, batch: Batch, seconds: float) -> Record:
-        """Of an update; every process takes part."""
-        flops = step_flops(self.config.model, self.inputs.header.vocabulary_size, batch)
-        tokens, flops = self.world.sums(batch.inputs.numel(), flops)
-        peak = peak_flops(self.world.device)
-        return {
-            "tokens_per_second": round(tokens / seconds, 1),
-            "mfu": None if peak is None else round(flops / seconds / (peak * self.world.size), 4),
-            "data_seconds": round(self.batches.waited, 6),
-            "memory_mb": memory_mb(self.world.device),
-        }
 
     def _save(self) -> None:
         self.metrics.sync()
@@ -318,8 +301,3 @@ class Training:
         self.metrics.write(record)
         self.on_event(record)
         return record
-
-
-def _so_far(origin: Origin, step: int) -> Origin:
-    """What the first `step` steps come from: a run may go on under other changes to come."""
-    return origin.model_copy(update={"trajectory": so_far(origin.trajectory, step)})

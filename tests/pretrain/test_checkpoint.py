@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from pretrain import checkpoint
-from pretrain.checkpoint import CheckpointError, Checkpoints, MismatchError, Origin, State
+from pretrain.checkpoint import CheckpointError, Checkpoints, State
 from pretrain.config import MuonConfig
 from pretrain.model import Decoder
 from pretrain.optimizer import build_optimizers
+from pretrain.origin import MismatchError, Origin
 from pretrain.parallel import ALONE
 
 PARTS = [f"{checkpoint.TENSORS}/.metadata", f"{checkpoint.TENSORS}/__0_0.distcp"]

@@ -17,13 +17,13 @@ from rich.console import Console
 from jobs import cli, whole
 from jobs.config import load
 from pretrain import ladder, train
-from pretrain.checkpoint import Origin
 from pretrain.config import PretrainConfig
 from pretrain.inputs import open_inputs
 from pretrain.ladder_fit import NOISE, fit_law, leave_one_out
 from pretrain.ladder_forecast import Curve, forecast_path, off_forecast, read_forecast, write_forecast
 from pretrain.ladder_rungs import PARTS, rungs
 from pretrain.metrics import read_metrics
+from pretrain.origin import Origin
 from pretrain.shape import count_parameters
 from pretrain.view import View
 

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 import shards.read
 from jobs import whole
 from pipelines.errors import ConfigError
-from pretrain.checkpoint import MismatchError
 from pretrain.config import PretrainConfig
 from pretrain.data import Loader
+from pretrain.origin import MismatchError
 from pretrain.train import run
 from shards.step_cli import app
 

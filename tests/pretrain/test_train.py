@@ -12,10 +12,11 @@ import torch
 from pretrain_corpus import write_shards
 
 from pretrain import checkpoint
-from pretrain.checkpoint import CheckpointError, MismatchError
+from pretrain.checkpoint import CheckpointError
 from pretrain.data import Batch
 from pretrain.metrics import Metrics, read_metrics
 from pretrain.model import Decoder, Layer
+from pretrain.origin import MismatchError
 from pretrain.train import run
 from pretrain.update import DivergedError
 from shards.read import open as shards_of
