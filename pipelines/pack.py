@@ -118,10 +118,10 @@ def slices(files: list[str], split: str, bucket: str, number: int, count: int) -
         reader = ipc.open_file(pa.memory_map(file))
         for batch in (reader.get_batch(place) for place in range(reader.num_record_batches)):
             same = pc.and_(pc.equal(batch["split"], split), pc.equal(batch["bucket"], bucket))
-            begin, end = pc.index(same, True).as_py(), pc.sum(same).as_py() or 0
-            if not end:
+            begin, rows = pc.index(same, True).as_py(), pc.sum(same).as_py()
+            if not rows:
                 continue
-            held = batch.slice(begin, end)  # sorted by split and bucket, they stand together
+            held = batch.slice(begin, rows)  # sorted by split and bucket, they stand together
             of = spread.numbers(held["key"].to_numpy(), count)
             first, last = np.searchsorted(of, [number, number + 1])
             found.append(pa.Table.from_batches([held.slice(first, last - first)]))

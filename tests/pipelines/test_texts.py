@@ -30,7 +30,7 @@ def read(shared: list[list[texts.RowGroup]]) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("task_bytes", [1, 10_000, 10**9])
 @pytest.mark.parametrize("batch_bytes", [1, 100, 10**9])
-def test_every_text_once_and_in_order(
+def test_every_text_once_and_the_longest_task_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task_bytes: int, batch_bytes: int
 ):
     monkeypatch.setattr(texts, "TASK_BYTES", task_bytes)
@@ -41,7 +41,11 @@ def test_every_text_once_and_in_order(
     files.append(write(tmp_path / "c.parquet", ["é" * 50], 1))
     shared = texts.tasks(files)
     expected = [(f"a-{i}", t, "a.parquet") for i, t in enumerate(values) if t is not None]
-    assert read(shared) == [*expected, ("c-0", "é" * 50, "c.parquet")]
+    assert sorted(read(shared)) == sorted([*expected, ("c-0", "é" * 50, "c.parquet")])
+    sizes = [sum(pq.read_metadata(file).row_group(group).total_byte_size for file, group in task) for task in shared]
+    assert sizes == sorted(sizes, reverse=True)
+    for task in shared:
+        assert task == sorted(task), "neighbours, in their order"
 
 
 def test_batches_are_bounded_in_rows_and_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
