@@ -1,4 +1,4 @@
-"""From corpus to verified shards: ours, datatrove, Megatron-style preprocessing, and a bare loop as the limit.
+"""From corpus to verified shards: ours, datatrove, Megatron-style preprocessing, and a bare encoding loop.
 
 The texts are `pack_corpus.py`'s. `gristmill run --until tokenizer` makes a corpus and a tokenizer of them once (kept
 below the cache, not timed), and everyone encodes that corpus with that tokenizer.json on the same cores:
@@ -9,7 +9,7 @@ below the cache, not timed), and everyone encodes that corpus with that tokenize
 - loop_threads, loop_processes: nothing but `encode_batch_fast`, in one process with its own threads and in a process
   per core; only the seconds inside of the call count (`command_seconds` are those of the whole command). The better on
   a part of the corpus is run on all of it: `loop`. Our workers have mimalloc, with which the library is faster than
-  with the C library's malloc; `loop_mimalloc` is the second loop with it, on the part.
+  with the C library's malloc; `loop_mimalloc` is the loop in processes with it, on the part.
 - megatron_style: a pool of processes writes .bin and .idx from JSONL. datatrove: DocumentTokenizer, then its merger.
   Both on a part of the corpus that has the same mix (`--peer-bytes`), since they are slow.
 

@@ -15,7 +15,7 @@ def give_back_large_blocks() -> None:
 
     By default glibc raises that size to 32 MiB as blocks are freed (mallopt(3), M_MMAP_THRESHOLD): arrays of a batch
     then leave holes between smaller ones that live on, and a worker's memory creeps up over its first dozen batches.
-    Does nothing where the C library has no mallopt.
+    Does nothing where the C library has no mallopt, or where mimalloc stands in for malloc (pipelines/allocator.py).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

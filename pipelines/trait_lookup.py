@@ -19,8 +19,8 @@ def part_of(file: str | Path) -> str:
 def lookup(folder: str) -> Callable[[str, pa.Array], pa.Table]:
     """For a task: a function from a file of corpus/ and doc_ids of documents in it to their traits, a row each.
 
-    `folder` is what `write` wrote. The function raises KeyError for a document that the file does not hold. Memory: the
-    traits of two files.
+    `folder` is what `traits.write` wrote. The function raises KeyError for a document that the file does not
+    hold. Memory: the traits of two files.
     """
 
     @lru_cache(maxsize=2)  # texts are read file by file

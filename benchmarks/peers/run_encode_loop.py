@@ -3,7 +3,8 @@
 TEXTS is a folder of Parquet files with a column `text`. `threads`: one process, `tokenizers`' own thread pool.
 `processes`: a process per core, one thread each, which take row groups as they come. `seconds` are those spent in
 `encode_batch_fast` alone (by processes: their sum over the cores), so reading, waiting at the end and what one would do
-with the ids are left out: no program that encodes with this library can be faster. The last line is a JSON object.
+with the ids are left out: with the same allocator, no program that encodes with this library can be faster. The last
+line is a JSON object.
 """
 
 import json

@@ -1,5 +1,6 @@
 """Spark's Python workers have mimalloc, where it can be had and nobody chose otherwise."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from pipelines import allocator
 
 
+@pytest.mark.spark
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the loader of Linux")
 def test_workers_have_it_and_the_driver_does_not(spark):
     def preloaded(_):
         return ["libmimalloc" in Path("/proc/self/maps").read_text()]
@@ -15,6 +18,7 @@ def test_workers_have_it_and_the_driver_does_not(spark):
     assert preloaded(None) == [False]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the loader of Linux")
 def test_only_where_the_path_is_known_to_be_right(monkeypatch):
     monkeypatch.delenv("LD_PRELOAD", raising=False)
     found = allocator.settings("local[2]")

@@ -3,10 +3,14 @@
 import hashlib
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import ipc
 
+from pipelines.encode import ORDER, TOKENS
+from pipelines.pack import slices
 from pipelines.spread import BITS, keys, numbers
 
 KEYS = st.lists(st.integers(0, 2**BITS - 1), min_size=1)
@@ -54,3 +58,29 @@ def test_the_last_key_is_in_the_last_shard():
 
 def test_no_documents():
     assert len(numbers(keys(ids(0), 1), 3)) == 0
+
+
+@pytest.mark.parametrize("shards", [1, 3, 40])
+def test_the_slices_of_all_shards_are_all_documents(tmp_path, shards):
+    """Of files of several batches, each sorted, in which a split or a bucket may be missing."""
+    some = [each.tobytes() for each in ids(300)]
+    key = keys(ids(300), 1)
+    rows = [
+        dict.fromkeys(TOKENS.names)
+        | {"split": "train" if n % 3 else "test", "bucket": "ab"[n % 2], "document": some[n], "key": int(key[n])}
+        for n in range(300)
+    ]
+    files, batches = [], [rows[:1], rows[1:120], [], rows[120:299], rows[299:]]
+    for number, held in enumerate((batches[:2], batches[2:4], batches[4:], [])):
+        files.append(str(tmp_path / f"{number}.arrow"))
+        with ipc.new_file(files[-1], TOKENS) as writer:
+            for batch in held:
+                for part in pa.Table.from_pylist(batch, TOKENS).sort_by(ORDER).to_batches():
+                    writer.write_batch(part)
+    for split in ("train", "test", "validation"):
+        for bucket in "ab":
+            for number in range(shards):
+                found = slices(files, split, bucket, number, shards)["document"].to_pylist()
+                of = [row for row in rows if (row["split"], row["bucket"]) == (split, bucket)]
+                expected = [row["document"] for row in of if row["key"] * shards >> BITS == number]
+                assert sorted(found) == sorted(expected)
