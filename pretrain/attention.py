@@ -8,6 +8,7 @@ FlashAttention (`torch.nn.attention.varlen`); anywhere else each document is att
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import cast
 
 import torch
@@ -63,12 +64,17 @@ def _varlen(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, longest:
     return cast(Tensor, mixed)
 
 
-@torch.compiler.disable  # one call per document: shapes are in the data
+@torch.compiler.disable  # shapes are in the data
 def _by_document(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, window: int | None) -> Tensor:
     """[T, heads, D], where T counts the tokens of all rows."""
-    lengths = offsets.diff().tolist()
-    queries, keys, values = (tensor.unsqueeze(0).split(lengths, dim=1) for tensor in (query, key, value))
-    return torch.cat([_causal(q, k, v, window) for q, k, v in zip(queries, keys, values)], dim=1).squeeze(0)
+    # Neighbours of one length go together: cores share rows and heads among them, of an odd number of heads badly.
+    mixed, begin = [], 0
+    for length, run in groupby(offsets.diff().tolist()):
+        end = begin + length * len(list(run))
+        q, k, v = (tensor[begin:end].unflatten(0, (-1, length)) for tensor in (query, key, value))
+        mixed.append(_causal(q, k, v, window).flatten(0, 1))
+        begin = end
+    return torch.cat(mixed)
 
 
 def _causal(query: Tensor, key: Tensor, value: Tensor, window: int | None) -> Tensor:

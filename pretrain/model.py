@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pretrain.attention import attend, document_offsets
 from pretrain.config import ModelConfig
+from pretrain.linear import Linear
 
 Rotary = tuple[Tensor, Tensor]
 
@@ -60,10 +61,10 @@ class Attention(nn.Module):
         super().__init__()
         self.dim = config.hidden // config.heads
         self.window = config.sliding_window
-        self.q_proj = nn.Linear(config.hidden, config.heads * self.dim, bias=False)
-        self.k_proj = nn.Linear(config.hidden, config.kv_heads * self.dim, bias=False)
-        self.v_proj = nn.Linear(config.hidden, config.kv_heads * self.dim, bias=False)
-        self.o_proj = nn.Linear(config.heads * self.dim, config.hidden, bias=False)
+        self.q_proj = Linear(config.hidden, config.heads * self.dim)
+        self.k_proj = Linear(config.hidden, config.kv_heads * self.dim)
+        self.v_proj = Linear(config.hidden, config.kv_heads * self.dim)
+        self.o_proj = Linear(config.heads * self.dim, config.hidden)
         self.q_norm = RMSNorm(self.dim, config.norm_eps) if config.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(self.dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
@@ -81,9 +82,9 @@ class MLP(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.gate_proj = nn.Linear(config.hidden, config.intermediate, bias=False)
-        self.up_proj = nn.Linear(config.hidden, config.intermediate, bias=False)
-        self.down_proj = nn.Linear(config.intermediate, config.hidden, bias=False)
+        self.gate_proj = Linear(config.hidden, config.intermediate)
+        self.up_proj = Linear(config.hidden, config.intermediate)
+        self.down_proj = Linear(config.intermediate, config.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, L, H] to [B, L, H]."""
@@ -129,7 +130,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.model = Trunk(config, vocab)
-        self.lm_head = nn.Linear(config.hidden, vocab, bias=False)
+        self.lm_head = Linear(config.hidden, vocab)
         if config.tied_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
         self._initialise(seed)
