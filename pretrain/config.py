@@ -123,7 +123,11 @@ class EvaluationConfig(Frozen):
     every: int = Field(
         default=200, ge=1, description="Steps between two evaluations; the end of the run has one anyhow."
     )
-    rows: int = Field(default=256, ge=1, description="At most this many rows, evenly spaced over the split.")
+    rows: int = Field(
+        default=256,
+        ge=1,
+        description="At most this many rows, evenly spaced; and one of a bucket that has none of these.",
+    )
 
 
 class CheckpointConfig(Frozen):
@@ -247,7 +251,7 @@ class PretrainConfig(Frozen):
         description="Write the figures of metrics.jsonl also to runs/NAME/tensorboard (extra `tensorboard`).",
     )
     compile: bool = Field(
-        default=False, description="torch.compile the model: a minute at the start, faster steps after."
+        default=False, description="torch.compile the model and its loss: a minute at the start, faster steps after."
     )
     activation_checkpointing: bool = Field(
         default=False,

@@ -164,6 +164,16 @@ class Prefetched:
 
 
 def spread_rows(split: Split, most: int) -> Int64:
-    """At most `most` rows of a split, evenly spaced, so that every bucket has its share."""
+    """At most `most` rows of a split, evenly spaced, so that every bucket has its share.
+
+    Of a bucket so small that it has none of them, its first row too, though that be more than `most`.
+    """
     count = min(most, len(split))
-    return np.arange(count, dtype=np.int64) * len(split) // max(1, count)
+    even = np.arange(count, dtype=np.int64) * len(split) // max(1, count)
+    buckets = {split.locate(row)[0].entry.bucket for row in even.tolist()}
+    small, begin = dict[str, int](), 0
+    for file in split.files:
+        if file.entry.rows and file.entry.bucket not in buckets:
+            small.setdefault(file.entry.bucket, begin)
+        begin += file.entry.rows
+    return np.union1d(even, np.array(list(small.values()), np.int64))

@@ -47,7 +47,7 @@ from pretrain.resumption import newest_whole
 from pretrain.rollback import recent_spikes, roll_back
 from pretrain.spikes import Scores, SpikeWatch
 from pretrain.summary import finish, finished
-from pretrain.update import DivergedError, update
+from pretrain.update import DivergedError, Loss, summed_loss, update
 
 OnEvent = Callable[[Record], None]
 
@@ -90,6 +90,7 @@ class Training:
     on_event: OnEvent
     model: nn.Module  # as the processes share it
     optimizers: list[torch.optim.Optimizer]
+    summed: Loss
     checkpoints: Checkpoints
     metrics: Metrics
     parameters: int
@@ -144,6 +145,7 @@ class Training:
             on_event=on_event,
             model=model,
             optimizers=optimizers,
+            summed=torch.compile(summed_loss, dynamic=False) if config.compile else summed_loss,
             checkpoints=checkpoints,
             metrics=Metrics(directory / "metrics.jsonl", step, world.leads, config.tensorboard),
             parameters=parameters,
@@ -241,6 +243,7 @@ class Training:
                 self.config.z_loss,
                 self.world,
                 accept,
+                self.summed,
             )
         except DivergedError as error:
             raise DivergedError(f"step {self.step + 1}: {error}") from None

@@ -14,6 +14,7 @@ from pretrain.device import Precision
 from pretrain.parallel import ALONE, World, accumulating, clip_gradient
 
 Accept = Callable[[float, float], bool]
+Loss = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
 class DivergedError(RuntimeError):
@@ -46,13 +47,14 @@ def update(
     z_loss: float = 0.0,
     world: World = ALONE,
     accept: Accept = lambda loss, norm: True,
+    summed: Loss = summed_loss,
 ) -> tuple[float, float]:
     """One optimizer step on `batch`, `micro_batch` rows at a time. Returns loss and gradient norm, both from before it.
 
     `batch` is this process's stretch of the step's rows. The loss is the mean over the counted targets of all
     processes, so that it depends neither on their number nor on `micro_batch`; the gradient is that of loss and z-loss.
-    Where `accept` refuses loss and norm, the weights stay as they are. Raises DivergedError, the weights untouched,
-    where either is infinite or no number.
+    Where `accept` refuses loss and norm, the weights stay as they are. `summed` is `summed_loss` or what it is compiled
+    to. Raises DivergedError, the weights untouched, where either is infinite or no number.
     """
     targets = max(1.0, world.sums(int((batch.targets != IGNORE).sum()))[0])
     parts = _parts(batch, micro_batch, int(world.most(len(batch.inputs))))
@@ -61,7 +63,7 @@ def update(
         with accumulating(model, last=number == len(parts)):
             with precision():
                 logits = model(part.inputs, part.documents, part.positions)
-            nats, penalty = summed_loss(logits, part.targets, z_loss)
+            nats, penalty = summed(logits, part.targets, z_loss)
             ((nats + penalty) * world.size / targets).backward()  # processes average their gradients: this adds them up
         loss += nats.detach() / targets
     total, norm = world.sums(loss.item())[0], clip_gradient(model, clip)

@@ -67,7 +67,7 @@ def settings(steps: int, tiny: bool, compiled: bool) -> PretrainConfig:
             "batch_tokens": BATCH * CONTEXT,
             "micro_batch": BATCH,
             "steps": steps,
-            "optimizer": {"lr": 5e-4},
+            "optimizer": {"lr": 1e-3},  # of nanoGPT for a model of this size
             "schedule": {"kind": "cosine", "warmup": max(1, steps // 6), "final": 0.1},
             "evaluation": {"every": steps, "rows": 1},
             "checkpoint": {"every": steps, "keep": 1},
@@ -149,34 +149,49 @@ def losses(weights: Path, inputs: Inputs, config: PretrainConfig, rows: int) -> 
     return {kind: score(each, validation, chosen, inputs.token_bytes, 8)["loss"] for kind, each in kinds.items()}
 
 
-def measure(names: list[str], setting: Setting, rounds: int, rows: int) -> dict[str, Any]:
+def measured_speeds(names: list[str], setting: Setting, rounds: int) -> dict[str, Any]:
     """All programs in turn, `rounds` times."""
-    inputs = write_plan(setting)
-    tokens = BATCH * inputs.header.context_length
+    tokens = BATCH * write_plan(setting).header.context_length
     speeds: dict[str, list[float]] = {name: [] for name in names}
-    facts: dict[str, Any] = {"loss": {}, "data_wait": {}, "peak_mb": {}, "command_seconds": {}, "failed": {}}
-    for number in range(rounds):
+    facts: dict[str, Any] = {"data_wait": {}, "peak_mb": {}, "command_seconds": {}, "failed": {}}
+    for _ in range(rounds):
         for name in names:
-            if name in facts["failed"]:
-                continue
             load = os.getloadavg()[0]
-            try:
-                found = train(name, setting)
-            except (Failed, OSError, ValueError) as error:
-                facts["failed"][name] = f"{type(error).__name__}: {error}"
-                print(f"{name:12} {facts['failed'][name]}", flush=True)
+            found = tried(name, setting, facts["failed"])
+            if found is None:
                 continue
             speeds[name].append(speed(found["stamps"], tokens))
             facts["peak_mb"][name], facts["command_seconds"][name] = found["peak_mb"], found["seconds"]
             if "waited" in found:
                 waited = found["waited"][1:]
                 facts["data_wait"].setdefault(name, []).append(sum(waited) / (found["stamps"][-1] - found["stamps"][1]))
-            if number == 0 and name != "bare":
-                facts["loss"][name] = losses(setting.work / name / "model.safetensors", inputs, setting.config, rows)
-            told = f"{speeds[name][-1]:8.1f} tokens/s, load before {load:.2f}, loss {facts['loss'].get(name)}"
-            print(f"{name:12} {told}", flush=True)
-    facts["parameters"] = parameter_count(Decoder(setting.config.model, inputs.header.vocabulary_size))
-    return {**compared(speeds), **facts, "tokens": inputs.steps(setting.config) * tokens}
+            print(f"{name:12} {speeds[name][-1]:8.1f} tokens/s, load before {load:.2f}", flush=True)
+    return {**compared(speeds), **facts}
+
+
+def measured_losses(names: list[str], setting: Setting, rows: int, failed: dict[str, str]) -> dict[str, Any]:
+    """What each program has learned at its end. What fails is entered in `failed`."""
+    inputs = write_plan(setting)
+    found = {}
+    for name in names:
+        if name != "bare" and tried(name, setting, failed) is not None:
+            found[name] = losses(setting.work / name / "model.safetensors", inputs, setting.config, rows)
+            print(f"{name:12} {found[name]}", flush=True)
+    parameters = parameter_count(Decoder(setting.config.model, inputs.header.vocabulary_size))
+    tokens = inputs.steps(setting.config) * BATCH * inputs.header.context_length
+    return {"loss": found, "parameters": parameters, "tokens": tokens}
+
+
+def tried(name: str, setting: Setting, failed: dict[str, str]) -> dict[str, Any] | None:
+    """`train`, but None for a program that fails, or has failed before; why is entered in `failed`."""
+    if name in failed:
+        return None
+    try:
+        return train(name, setting)
+    except (Failed, OSError, ValueError) as error:
+        failed[name] = f"{type(error).__name__}: {error}"
+        print(f"{name:12} {failed[name]}", flush=True)
+        return None
 
 
 def compared(speeds: dict[str, list[float]]) -> dict[str, Any]:
@@ -215,8 +230,9 @@ def missed(page: dict[str, Any]) -> list[str]:
 
 def arguments(title: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=title, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=50, help=f"of {BATCH} rows of {CONTEXT} tokens")
+    parser.add_argument("--steps", type=int, default=40, help=f"of {BATCH} rows of {CONTEXT} tokens, in every round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--loss-steps", type=int, default=400, help="after which the losses are compared")
     parser.add_argument("--rows", type=int, default=64, help="of validation")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--wait", choices=["active", "passive"], default="active", help="OMP_WAIT_POLICY of all")
@@ -232,14 +248,19 @@ def main(title: str) -> int:
     given = arguments(title)
     torch.set_num_threads(given.threads)
     cache = given.cache.resolve()
-    config = settings(given.steps, given.tiny, given.compile)
     work = cache / f"work-pretrain-{os.getpid()}"
-    setting = Setting(cache, cache / "pretrain-data", work, config, given.threads, given.wait, given.limit)
-    if not (setting.data / "whole" / MANIFEST).exists():
-        packed.pack(packed.texts(), setting.data, VOCABULARY, CONTEXT)
+    data = cache / "pretrain-data"
+    if not (data / "whole" / MANIFEST).exists():
+        packed.pack(packed.texts(), data, VOCABULARY, CONTEXT)
     names = [name for name in (*OURS, *PEERS) if name not in given.without]
+
+    def setting(part: str, steps: int) -> Setting:
+        config = settings(steps, given.tiny, given.compile)
+        return Setting(cache, data, work / part, config, given.threads, given.wait, given.limit)
+
     page = {"threads": given.threads, "wait": given.wait, "steps": given.steps, "compile": given.compile}
-    page |= measure(names, setting, given.rounds, given.rows)
+    page |= measured_speeds(names, setting("speed", given.steps), given.rounds)
+    page |= measured_losses(names, setting("loss", given.loss_steps), given.rows, page["failed"])
     page["versions"] = {"ours": {"torch": version("torch")}}
     page["versions"] |= {
         name: versions(environment(name, cache), PACKAGES[name]) for name in PEERS if page["rounds"].get(name)

@@ -119,13 +119,20 @@ def test_a_batch_on_a_device_leaves_behind_what_shapes_follow_from(train_split):
     assert {moved.inputs.device.type, moved.targets.device.type, moved.positions.device.type} == {"meta"}
 
 
-@pytest.mark.parametrize("most", [1, 3, 10**6])
+@pytest.mark.parametrize("most", [4, 9, 10**6])
 def test_spread_rows_are_distinct_and_even(train_split, most):
     rows = spread_rows(train_split, most)
     assert len(rows) == min(most, len(train_split))
     assert len(set(rows.tolist())) == len(rows)
     gaps = np.diff(np.append(rows, len(train_split)))
     assert gaps.max() - gaps.min() <= 1
+
+
+def test_spread_rows_leave_out_no_bucket(train_split):
+    rows = spread_rows(train_split, 1)
+    assert rows[0] == 0
+    assert [train_split.locate(int(row))[0].entry.bucket for row in rows] == ["mill", "river"]
+    assert train_split.locate(int(rows[1]))[1] == 0
 
 
 def test_weights_choose_the_bucket_of_every_row(train_split):

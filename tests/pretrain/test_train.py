@@ -18,7 +18,7 @@ from pretrain.metrics import Metrics, read_metrics
 from pretrain.model import Decoder, Layer
 from pretrain.origin import MismatchError
 from pretrain.train import run
-from pretrain.update import DivergedError
+from pretrain.update import DivergedError, summed_loss
 from shards.read import open as shards_of
 from shards.remove import remove
 from shards.tombstones import Request
@@ -265,8 +265,16 @@ def test_a_diverging_run_names_step_and_checkpoint(corpus, config, tmp_path, mon
 
 def test_compiled_training_has_the_same_losses(finished, corpus, config, tmp_path, monkeypatch):
     # the eager backend leaves out minutes of code generation, which is torch's own affair
+    compiled, compile_any = [], torch.compile
+
+    def compile_eagerly(model, **options):
+        compiled.append(model)
+        return compile_any(model, **{**options, "backend": "eager"})
+
+    monkeypatch.setattr(torch, "compile", compile_eagerly)
     monkeypatch.setattr(Layer, "compile", functools.partialmethod(torch.nn.Module.compile, backend="eager"))
     start(config.model_copy(update={"name": "compiled", "compile": True}), corpus, tmp_path)
+    assert summed_loss in compiled
     assert numbers(tmp_path / "runs" / "compiled") == numbers(finished[0])
 
 
