@@ -18,8 +18,10 @@ as they have to be; our package by itself has them sleep, which costs less besid
 it; the first fifth of the steps (compilation, memory) is not. `share_of_bare` is ours over bare, wanted: 0.9;
 `data_wait` the part of our step time that goes into waiting for data, wanted: under 0.01; `ratio` and
 `ratio_to_trainer` are ours over litgpt's and Trainer's, of one round each, `ratios` with their smallest and largest.
-`loss`: of every model at its end, in nats a token, by our evaluation of the same validation rows: `by_document`, where
-documents do not see each other (as ours is trained), and `by_row` (as the others are). Each should lead its own.
+`loss`: of every model, after `--loss-steps`, in nats a token, by our evaluation of the same validation rows:
+`by_document`, where documents do not see each other (as ours is trained), and `by_row` (as the others are). Each should
+lead its own. What learning rate is best depends on what is computed, so all programs run with all `--rates`, and of
+each its best counts; `losses` has all.
 Lines that miss what is wanted are listed in `missed`, and the status is 1. The last line is a JSON object.
 """
 
