@@ -12,7 +12,6 @@ there. The last line has the form of those in tests/pretrain/ladder_recorded.jso
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -21,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import packed
 import torch
-from packed import texts
 from planted import CACHE
 
 from pretrain.config import ModelConfig, PretrainConfig
@@ -33,56 +31,11 @@ from pretrain.ladder_forecast import Curve
 from pretrain.ladder_rungs import PARTS
 from pretrain.shape import count_parameters
 from pretrain.train import run
-from shards.format import Header
-from shards.manifest import MANIFEST, write_manifest
-from shards.write import write_shard
-from tokenizer.encode import load
-from tokenizer.train import save, train
-from tokenizer.vocabulary import sha256, special_ids
+from shards.manifest import MANIFEST
 
 VOCABULARY, CONTEXT, BATCH = 1024, 128, 4096  # tokens
 RATIO = 20  # tokens of the run for each of its parameters: about the best use of compute (Hoffmann et al. 2022)
 PIECE = 20_000  # characters of a novel that are one document
-HELD_OUT = 20  # one document in so many
-
-
-def prepare(work: Path) -> None:
-    """tokenizer/ and shards/ of the texts."""
-    found = list(dict.fromkeys(texts(PIECE)))
-    if not (work / "tokenizer").exists():
-        save(
-            train((text for _, text in found[:: max(1, len(found) // 500)]), vocab_size=VOCABULARY), work / "tokenizer"
-        )
-    encoder, ids = load(work / "tokenizer"), special_ids(work / "tokenizer")
-    groups: dict[tuple[str, str], list[tuple[bytes, list[int]]]] = {}
-    for bucket, text in found:
-        key = hashlib.md5(text.encode()).digest()
-        split = "validation" if key[0] % HELD_OUT == 0 else "train"
-        tokens = [ids["<|bos|>"], *encoder.encode(text).tolist(), ids["<|endoftext|>"]]
-        groups.setdefault((split, bucket), []).append((key, tokens))
-    (work / "shards").mkdir(parents=True, exist_ok=True)
-    entries = []
-    for (split, bucket), documents in sorted(groups.items()):
-        keys = pa.array([key for key, _ in documents], pa.binary(16))
-        lists = pa.array([tokens for _, tokens in documents], pa.list_(pa.uint16()))
-        header = Header(
-            tokenizer_sha256=sha256(work / "tokenizer"),
-            vocabulary_size=encoder.vocabulary_size,
-            context_length=CONTEXT,
-            special_ids=ids,
-            bos="<|bos|>",
-            eos="<|endoftext|>",
-            padding="<|padding|>",
-            adds_bos=True,
-            adds_eos=True,
-            packing="concatenate",
-            config_hash="benchmark",
-            split=split,
-            bucket=bucket,
-        )
-        table = pa.table({"document": keys, "cluster": keys, "tokens": lists})
-        entries.append(write_shard(work / "shards" / f"{split}-{bucket}-00000.arrow", table, header, seed=1))
-    write_manifest(work / "shards", header.shared(), entries)
 
 
 def settings(layers: int, hidden: int, seed: int) -> PretrainConfig:
@@ -146,7 +99,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if not (given.work / "shards" / MANIFEST).exists():
-        prepare(given.work)
+        groups = packed.tokenized(packed.texts(PIECE), given.work / "tokenizer", VOCABULARY)
+        tables = {group: packed.numbered(lists) for group, lists in groups.items()}
+        packed.write(given.work / "shards", tables, given.work / "tokenizer", CONTEXT)
     config = settings(given.layers, given.hidden, given.seed)
     print(json.dumps({"name": config.name, "threads": given.threads, **compared(config, given.work)}))
 
