@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -295,16 +295,3 @@ class PretrainConfig(Frozen):
         watching = {"name", "evaluation", "checkpoint", "sample", "tensorboard"}
         machine = {"micro_batch", "device", "parallel", "compile", "activation_checkpointing"}
         return self.model_dump(mode="json", exclude=length | watching | machine)
-
-
-def so_far(trajectory: dict[str, Any], step: int) -> dict[str, Any]:
-    """The part of a config's `trajectory` that has had an effect after `step` steps: without the changes to come.
-
-    A change is entered under its step, so that one that differs can be named.
-    """
-
-    def past(section: dict[str, Any], key: str) -> dict[str, Any]:
-        changes = section.get(key, ())
-        return {**section, key: {f"step {change['step']}": change for change in changes if change["step"] <= step}}
-
-    return past({**trajectory, "data": past(trajectory.get("data", {}), "changes")}, "batch_changes")

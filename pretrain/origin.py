@@ -6,8 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pretrain.config import so_far
-
 
 class MismatchError(ValueError):
     """A run directory that belongs to other shards, another tokenizer, model or training config."""
@@ -45,7 +43,20 @@ class Origin(BaseModel):
 
     def so_far(self, step: int) -> Origin:
         """What the first `step` steps come from: a run may go on under other changes to come."""
-        return self.model_copy(update={"trajectory": so_far(self.trajectory, step)})
+        return self.model_copy(update={"trajectory": _so_far(self.trajectory, step)})
+
+
+def _so_far(trajectory: dict[str, Any], step: int) -> dict[str, Any]:
+    """The part of a config's `trajectory` that has had an effect after `step` steps: without the changes to come.
+
+    A change is entered under its step, so that one that differs can be named.
+    """
+
+    def past(section: dict[str, Any], key: str) -> dict[str, Any]:
+        changes = section.get(key, ())
+        return {**section, key: {f"step {change['step']}": change for change in changes if change["step"] <= step}}
+
+    return past({**trajectory, "data": past(trajectory.get("data", {}), "changes")}, "batch_changes")
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
