@@ -54,6 +54,9 @@ def main() -> None:
     except GristmillError as error:
         print(f"gristmill: {error}", file=sys.stderr)
         sys.exit(error.status)
+    except KeyboardInterrupt:  # before training began, or after
+        print("gristmill: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

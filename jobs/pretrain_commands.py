@@ -33,7 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
 @app.command("mixture")
 def mixture_command(
     config: Page,
-    budget: Annotated[int, typer.Option(min=1, help="tokens of the run that the mixture is for")],
+    budget: Annotated[float, typer.Option(min=1, max=1e18, help="tokens of the run that the mixture is for")],
     output: Output = None,
     proxies: Annotated[int, typer.Option(min=4, help="models to train: three to eight for each bucket")] = 32,
     epochs: Annotated[float, typer.Option(help="a bucket may be repeated so often in that run")] = 4.0,
@@ -51,7 +51,7 @@ def mixture_command(
     def work(settings: PretrainConfig, directory: Path) -> dict[str, Any]:
         from pretrain.mixture import Search, search
 
-        asked = Search(proxies=proxies, budget=budget, epochs=epochs, targets=targets, seed=seed)
+        asked = Search(proxies=proxies, budget=int(budget), epochs=epochs, targets=targets, seed=seed)
         return search(settings, asked, directory / "shards", directory / "tokenizer", directory, _tell("mixture"))
 
     found = _locked(config, output, work)
@@ -126,12 +126,13 @@ def _locked(page: Path, output: str | None, work: Callable[[PretrainConfig, Path
 def _statuses() -> Iterator[None]:
     """What goes wrong in training, as an error with its exit status."""
     from pretrain.checkpoint import CheckpointError
+    from pretrain.failures import ResourceError
     from pretrain.interruption import StoppedError
     from pretrain.update import DivergedError
 
     try:
         yield
-    except (CheckpointError, DivergedError, ShardError) as error:
+    except (CheckpointError, DivergedError, ResourceError, ShardError) as error:
         raise GristmillError(f"pretrain: {error}") from error
     except StoppedError as error:
         stopped = GristmillError(f"pretrain: {error}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -117,7 +118,11 @@ class Checkpoints:
             if self.world.leads:  # what there is of it would keep a full disk full
                 for leftover in self.directory.glob(".step-*"):
                     shutil.rmtree(leftover, ignore_errors=True)
-            raise CheckpointError(f"{self.directory}: a checkpoint could not be written: {_reason(error)}") from error
+            left = self.before((self.newest or 0) + 1)
+            state = "there is none yet" if left is None else f"the checkpoint of step {left} is intact"
+            raise CheckpointError(
+                f"{self.directory}: a checkpoint could not be written: {_reason(error)}; {state}"
+            ) from error
         self.world.barrier()
 
     def check(self) -> None:
@@ -196,18 +201,26 @@ def _reason(error: BaseException) -> str:
     failures = getattr(error, "failures", None)
     if failures:
         error = next(iter(failures.values()))[0]
+    if "unexpected pos" in str(error):  # torch's writer of files, of one that ends before it should
+        return "a file could not be written to its end: is the disk full?"
     return str(error) or type(error).__name__
+
+
+def named(directory: Path) -> str | None:
+    """The name that the pointer holds, None where it is missing or damaged."""
+    pointer = directory / LATEST
+    name = pointer.read_text("utf-8", "replace").strip() if pointer.exists() else ""
+    return name if re.fullmatch(r"step-\d{8}", name) else None
 
 
 def latest(directory: Path) -> Path | None:
     """The newest complete checkpoint, None before the first. Raises CheckpointError where the pointer leads nowhere."""
-    pointer = directory / LATEST
-    if not pointer.exists():
-        return None
-    path = directory / pointer.read_text("utf-8").strip()
-    if not (path / DIGESTS).is_file():
-        raise CheckpointError(f"{pointer} names {path.name}, which is not there")
-    return path
+    name = named(directory)
+    if name is None:
+        return max((path.parent for path in directory.glob(f"step-*/{DIGESTS}")), default=None)
+    if not (directory / name / DIGESTS).is_file():
+        raise CheckpointError(f"{directory / LATEST} names {name}, which is not there")
+    return directory / name
 
 
 def verify(path: Path) -> None:
@@ -216,6 +229,8 @@ def verify(path: Path) -> None:
         digests = json.loads((path / DIGESTS).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path / DIGESTS}: {error}") from None
+    if not isinstance(digests, dict):
+        raise CheckpointError(f"{path / DIGESTS}: holds no digests")
     for name in sorted({STATE, f"{TENSORS}/.metadata", *digests}):
         if not (path / name).is_file():
             raise CheckpointError(f"{path / name} is missing")

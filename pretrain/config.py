@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from contextlib import suppress
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shards.reading import Reading, reading_of
 
 
 class Frozen(BaseModel):
-    """Unknown keys are errors, values never change after validation."""
+    """Unknown keys are errors, numbers are finite, values never change after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+MOST: Final = 10**18  # tokens; more than all text there is
+
+
+def _whole(value: object) -> object:
+    """2e9 is text to YAML, and a number to all others."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            number = float(value)
+            return int(number) if number.is_integer() else value
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_whole)]
 
 
 class ModelConfig(Frozen):
     """Shape of the decoder. Vocabulary size and context length are facts of the shards, not choices made here."""
 
-    layers: int = Field(default=4, ge=1, description="Transformer blocks.")
-    hidden: int = Field(default=128, ge=8, description="Width of the residual stream; a multiple of `heads`.")
+    layers: int = Field(default=4, ge=1, le=2**31, description="Transformer blocks.")
+    hidden: int = Field(default=128, ge=8, le=2**31, description="Width of the residual stream; a multiple of `heads`.")
     heads: int = Field(default=4, ge=1, description="Query heads of every layer.")
     kv_heads: int = Field(
         default=2, ge=1, description="Key and value heads; divides `heads` (equal to it: no grouping)."
     )
     intermediate: int = Field(
-        default=384, ge=8, description="Width of the SwiGLU block; about 8/3 of `hidden` is customary."
+        default=384, ge=8, le=2**31, description="Width of the SwiGLU block; about 8/3 of `hidden` is customary."
     )
     rope_theta: float = Field(default=10_000.0, gt=0, description="Base of the rotary frequencies (RoFormer: 10,000).")
     tied_embeddings: bool = Field(default=True, description="Use the embedding matrix as output matrix: saves it once.")
@@ -167,7 +183,7 @@ class SampleConfig(Frozen):
     top_k: int = Field(default=50, ge=1, description="Choose among this many likeliest tokens.")
 
 
-Weights = dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+Weights = dict[str, Annotated[float, Field(ge=0)]]
 
 
 class WeightChange(Frozen):
@@ -183,7 +199,7 @@ class DataConfig(Frozen):
     weights: Weights = Field(
         default={}, description="Of buckets: shares of the tokens read, padding included; one not named is not read."
     )
-    caps: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+    caps: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="Of buckets: read for at most so many epochs, then the others in proportion."
     )
     changes: tuple[WeightChange, ...] = Field(
@@ -214,17 +230,21 @@ class PretrainConfig(Frozen):
         default="small", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Directory of the run: runs/NAME."
     )
     model: ModelConfig = Field(default=ModelConfig(), description="Shape of the decoder.")
-    batch_tokens: int = Field(default=1024, ge=1, description="Tokens per optimizer step, rounded down to whole rows.")
+    batch_tokens: Count = Field(
+        default=1024, ge=1, le=MOST, description="Tokens per optimizer step, rounded down to whole rows."
+    )
     batch_changes: tuple[BatchChange, ...] = Field(
         default=(), description="Other sizes from later steps on: batch-size warm-up."
     )
     data: DataConfig = Field(default=DataConfig(), description="Weights of the buckets.")
     micro_batch: int = Field(default=4, ge=1, description="Rows in one forward pass; a larger batch is accumulated.")
-    steps: int | None = Field(default=None, ge=1, description="Length of the run in optimizer steps.")
-    tokens: int | None = Field(
-        default=None, ge=1, description="Length of the run in tokens, rounded up to whole steps."
+    steps: Count | None = Field(default=None, ge=1, le=MOST, description="Length of the run in optimizer steps.")
+    tokens: Count | None = Field(
+        default=None, ge=1, le=MOST, description="Length of the run in tokens, rounded up to whole steps."
     )
-    epochs: float | None = Field(default=None, gt=0, description="Length of the run in passes over the train split.")
+    epochs: float | None = Field(
+        default=None, gt=0, le=1e9, description="Length of the run in passes over the train split."
+    )
     optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="AdamW or Muon.")
     z_loss: float = Field(
         default=0.0, ge=0, description="Added to the loss: this times ln(Z)^2, Z the sum of exp(logits). PaLM: 1e-4."

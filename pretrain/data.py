@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from shards.extents import extents
-from shards.read import Split
+from shards.format import ShardError
+from shards.read import Split, Tokens
 from shards.reading import Reading
 
 IGNORE: Final = -100  # the target that no loss counts: torch's cross_entropy default
@@ -57,11 +58,20 @@ def read_batch(split: Split, rows: Int64) -> Batch:
     A document's first token is nobody's target: what comes before it in the row belongs to another document, which it
     does not see. A piece that continues a document of another row starts at position 0, as what precedes is not there;
     the three pieces of a fill-in-the-middle unit are read as one document. A row may be all padding: it has no targets.
+    Raises ShardError, which names the file, for one that is damaged or holds a token outside the vocabulary.
     """
     tokens = split.rows(rows)
+    _known(split, rows, tokens)
     batch = Batch(*(torch.empty(len(tokens), tokens.shape[1] - 1, dtype=torch.int64) for _ in Batch._fields))
     _fill(tokens, *extents(split, np.asarray(rows, np.int64)), *(tensor.numpy() for tensor in batch))
     return batch
+
+
+def _known(split: Split, rows: Int64, tokens: Tokens) -> None:
+    largest = tokens.max(axis=1, initial=0)
+    if len(largest) and largest.max() >= (size := split.files[0].shared.vocabulary_size):
+        file, row = split.locate(int(rows[largest.argmax()]))
+        raise ShardError(file.entry.name, f"row {row} holds token {largest.max()} of a vocabulary of {size}")
 
 
 @numba.njit(cache=True, nogil=True)

@@ -31,6 +31,7 @@ def _device(name: str, flops: float, gigabytes: float, words: str) -> Device:
 DEVICES = (
     _device("GB200", 2.5e15, 186, "gb200"),
     _device("B200", 2.25e15, 180, "b200"),
+    _device("H200-NVL", 835e12, 141, "h200 nvl"),
     _device("H200", 989e12, 141, "h200"),
     _device("H100-NVL", 835e12, 94, "h100 nvl"),
     _device("H100-PCIe", 756e12, 80, "h100 pcie"),
@@ -43,7 +44,8 @@ DEVICES = (
     _device("RTX-3090", 71e12, 24, "3090"),
     _device("MI300X", 1.307e15, 192, "mi300x"),
 )
-LESS_THAN_ITS_NAME = {"laptop", "mig", "d", "ti"}  # words of forms and slices whose peak is not that of the full device
+# Words of forms and slices whose peak is not that of the full device; 10c is a virtual GPU of 10 GB.
+LESS_THAN_ITS_NAME = re.compile(r"laptop|mig|d|ti|\d+[abcq]")
 
 
 def device_named(name: str) -> Device:
@@ -60,6 +62,6 @@ def device_named(name: str) -> Device:
 def device_of(driver_name: str) -> Device | None:
     """The device behind a driver's name such as "NVIDIA H100 80GB HBM3"; None where the table does not know it."""
     words = set(re.findall(r"[a-z0-9]+", driver_name.lower()))
-    if words & LESS_THAN_ITS_NAME:
+    if any(LESS_THAN_ITS_NAME.fullmatch(word) for word in words):
         return None
     return next((device for device in DEVICES if device.words <= words), None)

@@ -134,7 +134,7 @@ def rates(sums: Float64) -> dict[str, float | int | None]:
     nats, targets, text_nats, size = (float(value) for value in sums)
     return {
         "loss": nats / targets if targets and math.isfinite(nats) else None,
-        "bits_per_byte": text_nats / (math.log(2) * size) if size else None,
+        "bits_per_byte": text_nats / (math.log(2) * size) if size and math.isfinite(text_nats) else None,
         "targets": int(targets),
         "bytes": int(size),
     }

@@ -47,7 +47,7 @@ def export(directory: Path, output: Path, name: str | None = None, dtype: Dtype 
         name: parameter.detach().to("cpu", getattr(torch, dtype)).contiguous()
         for name, parameter in run.model.named_parameters()
     }
-    temporary = output.with_name(f".{output.name}.tmp")
+    temporary = output.absolute().with_name(f".{output.absolute().name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
@@ -74,6 +74,10 @@ def architecture(config: ModelConfig) -> tuple[str, dict[str, Any]]:
         raise ValueError(
             f"model.qk_norm with model.sliding_window ({config.sliding_window}): transformers has Qwen3 for the one, "
             "Mistral for the other, and no model for both that all its readers compute alike"
+        )
+    if config.sliding_window == 1:
+        raise ValueError(
+            "model.sliding_window (1): the cache with which transformers generates holds a window of 2 or more"
         )
     if config.qk_norm:
         return "qwen3", {"attention_bias": False, "use_sliding_window": False}

@@ -68,6 +68,8 @@ def climb(
     if inputs.validation is None:
         raise ValueError("there are no held-out rows to measure the rungs on; see split.validation")
     header, steps = inputs.header, inputs.steps(config)
+    if steps < PARTS:
+        raise ValueError(f"a run of {steps} steps is too short for a curve: {PARTS} at least")
     configs = rungs(config, header.vocabulary_size, header.context_length, steps, asked.rungs, asked.parameters)
     losses = []
     path = forecast_path(output_dir, config.name)

@@ -28,9 +28,12 @@ def read_metrics(path: Path) -> list[Record]:
     records: list[Record] = []
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except ValueError:
             break
+        if not isinstance(record, dict):
+            break
+        records.append(record)
     return records
 
 

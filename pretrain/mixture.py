@@ -30,6 +30,7 @@ from pretrain.inputs import Inputs, open_inputs
 from pretrain.mixture_design import draw, under_caps
 from pretrain.mixture_fit import Fit, fit
 from pretrain.mixture_optimum import leave_one_out, optimum
+from pretrain.origin import MismatchError
 from pretrain.train import run
 from pretrain.update import DivergedError
 from shards.atomic import replacing
@@ -78,6 +79,8 @@ def search(
             proxies.append({"weights": weights, "losses": None})
             tell(f"proxy {number + 1} of {asked.proxies} diverged and is left out: {error}")
             continue
+        except MismatchError:
+            raise MismatchError(f"{output_dir / 'mixture'} holds proxies of another search: move it away") from None
         scores = summary["validation"]["buckets"]
         losses = {name: scores[name]["bits_per_byte"] for name in held}
         if None in losses.values():

@@ -79,7 +79,7 @@ def learning_rate_factor(step: int, steps: int, config: ScheduleConfig) -> float
     stable, shape = warmup, "cosine"
     if config.kind == "wsd":
         decay = WSD_DECAY if config.decay is None else config.decay
-        stable, shape = max(stable, steps - round(decay * steps)), config.decay_shape or "1-sqrt"
+        stable, shape = max(stable, steps - max(1, round(decay * steps))), config.decay_shape or "1-sqrt"
     if step < stable:
         return 1.0
     done = min(1.0, (step - stable + 1) / max(1, steps - stable))

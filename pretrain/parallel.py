@@ -101,7 +101,8 @@ def layout_of(asked: Literal["auto", "none", "ddp", "fsdp"], world: World) -> La
 def spread(model: nn.Module, blocks: nn.ModuleList, layout: Layout, world: World) -> nn.Module:
     """The model as `layout` says. Its state is read and restored by `torch.distributed.checkpoint.state_dict` alone."""
     if layout == "ddp":
-        return DistributedDataParallel(model, device_ids=[world.device] if world.device.type == "cuda" else None)
+        devices = [world.device] if world.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)  # no second gradient
     if layout == "fsdp":
         half = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         policy = half if world.device.type == "cuda" else MixedPrecisionPolicy()
@@ -123,6 +124,12 @@ def accumulating(model: nn.Module, last: bool) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def weight_norm(model: nn.Module) -> float:
+    """L2 norm of all parameters, over all shards; every process must call it."""
+    norm = nn.utils.get_total_norm(list(model.parameters()))
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 def clip_gradient(model: nn.Module, most: float) -> float:

@@ -78,10 +78,10 @@ class Cost(Frozen):
 
 
 class Plan(Frozen):
-    """All that is known of the run beforehand. Losses are nats per token; `flops` are those of training, 6 N D.
+    """All that is known of the run beforehand. Losses are nats per token.
 
     `parameters`, `tokens` and `loss` are the law's, `shape_*` those of the nearest shape with whole layers, which is
-    what `config` trains.
+    what `config` trains: `flops`, its 6 N D, and `cost` are of that.
     """
 
     law: str
@@ -102,7 +102,7 @@ class Plan(Frozen):
     layout: Fit | None  # the simplest on all devices that fits; None where nothing fits, or memory is not known
     cost: Cost | None
     warnings: list[str]
-    curve: list[tuple[float, float]]  # parameters and loss, all at `flops`
+    curve: list[tuple[float, float]]  # parameters and loss, all at the 6 N D of `parameters` and `tokens`
     config: PretrainConfig
 
 
@@ -132,7 +132,7 @@ def make_plan(request: PlanRequest) -> Plan:
     rows, fits, layout = fit(config, request)
     plan = Plan(
         law=law.name,
-        flops=spent.flops,
+        flops=built.flops,
         parameters=spent.parameters,
         tokens=spent.tokens,
         tokens_per_parameter=spent.tokens / spent.parameters,
@@ -147,7 +147,7 @@ def make_plan(request: PlanRequest) -> Plan:
         states=states(spent.parameters),
         layouts=fits,
         layout=layout,
-        cost=_cost(request, spent, config),
+        cost=_cost(request, built, config),
         warnings=[],
         curve=iso_flops(law, spent, unique),
         config=laid_out(config, rows, layout),
@@ -227,11 +227,11 @@ def _data(request: PlanRequest, spent: Allocation) -> Data | None:
     return Data(sources=request.tokens, unique=int(unique), epochs=spent.tokens / unique, worth=worth)
 
 
-def _cost(request: PlanRequest, spent: Allocation, config: PretrainConfig) -> Cost | None:
+def _cost(request: PlanRequest, built: Allocation, config: PretrainConfig) -> Cost | None:
     if request.speed is None:
         return None
-    device_hours = spent.flops / (request.speed * request.mfu) / 3600
-    attention = attention_flops(config.model, request.context) / (FLOPS_PER_PARAMETER * spent.parameters)
+    device_hours = built.flops / (request.speed * request.mfu) / 3600
+    attention = attention_flops(config.model, request.context) / (FLOPS_PER_PARAMETER * built.parameters)
     return Cost(
         device=request.device,
         devices=request.devices,

@@ -33,7 +33,7 @@ Vocabulary = Annotated[int | None, typer.Option(help="Of the tokenizer; default:
 Context = Annotated[int | None, typer.Option(help="Tokens in a row; default: the shards', or 2,048.")]
 Name = Annotated[str, typer.Option(help="Of the run in the config.")]
 Page = Annotated[
-    Path | None, typer.Option("--write-config", help="Write a page for `gristmill pretrain run --config`.")
+    Path | None, typer.Option("--write-config", help="Write the page of the run: whole where DIR has its config.json.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -141,7 +141,8 @@ def _write(path: Path, config: Any, comment: str, shards: ShardSet | None) -> No
 
     beside = None if shards is None else shards.directory.absolute().parent / "config.json"
     rest = json.loads(beside.read_text("utf-8")) if beside and beside.is_file() else None
-    text = page(config, f"{comment}\nby gristmill pretrain plan", rest)
+    missing = "" if rest else "\nadd this section to the page of your corpus"
+    text = page(config, f"{comment}\nby gristmill pretrain plan{missing}", rest)
     try:
         with replacing(path) as temporary:
             temporary.write_text(text, "utf-8")

@@ -6,7 +6,7 @@ import math
 from difflib import get_close_matches
 from typing import Any, Final, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from pretrain.config import Frozen
 from pretrain.devices import device_named
@@ -31,6 +31,8 @@ MOST_TOKENS: Final = 10**18  # of a source; more than all text there is
 
 class PlanRequest(Frozen):
     """A budget (FLOPs; or a device with hours; or neither: one epoch of the corpus), and what it is spent on."""
+
+    model_config = ConfigDict(allow_inf_nan=True)  # `LIMITS` refuses them, and says more
 
     law: str = Field(default=BESIROGLU.name, description="The scaling law to follow.")
     flops: float | None = Field(default=None, description="Training budget: 6 x parameters x tokens.")

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pretrain.laws import FLOPS_PER_PARAMETER
 from pretrain.plan import Cost, Data, Plan, Serving
 from pretrain.plan_fit import Fit
 
@@ -169,7 +170,8 @@ def _plot(plan: Plan) -> Text:
     losses = [loss for _, loss in plan.curve]
     low, high = min(losses), max(losses)
     step = (high - low) / (PLOT_ROWS - 1) or 1.0
-    lines = [f"Expected loss by size, all at {plan.flops:.3g} FLOPs (o: this plan)"]
+    compute = FLOPS_PER_PARAMETER * plan.parameters * plan.tokens
+    lines = [f"Expected loss by size, all at {compute:.3g} FLOPs (o: this plan)"]
     middle = len(losses) // 2
     levels = [round((loss - low) / step) for loss in losses]
     for row in reversed(range(PLOT_ROWS)):

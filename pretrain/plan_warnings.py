@@ -61,7 +61,7 @@ def _shape(plan: Plan, request: PlanRequest) -> Iterator[str]:
 
 
 def _run(plan: Plan, request: PlanRequest, flops: float) -> Iterator[str]:
-    if plan.flops > 1.01 * flops:
+    if plan.serving and plan.flops > 1.01 * flops:
         yield f"training takes {plan.flops / flops:.2f} times the budget, and serving saves it again"
     steps = plan.shape_tokens / plan.config.batch_tokens
     if steps < FEW_STEPS:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pretrain.checkpoint import LATEST, CheckpointError, State, state_of, verify
+from pretrain.checkpoint import CheckpointError, State, named, state_of, verify
 from pretrain.parallel import World
 
 
@@ -29,11 +29,9 @@ def newest_whole(
 
 def _decide(directory: Path, on_event: Callable[[dict[str, Any]], None]) -> int:
     """The step of the checkpoint to go on from, 0 for none."""
-    pointer = directory / LATEST
     there = sorted((path.name for path in directory.glob("step-*")), reverse=True)
-    if pointer.exists():  # what is later was gone back from, or not finished
-        named = pointer.read_text("utf-8").strip()
-        there = [named, *(name for name in there if name < named)]
+    if (newest := named(directory)) is not None:  # what is later was gone back from, or not finished
+        there = [newest, *(name for name in there if name < newest)]
     reasons: list[str] = []
     for name in there:
         try:

@@ -23,11 +23,11 @@ def finished(directory: Path, config: PretrainConfig, origin: Origin) -> dict[st
     path = directory / "summary.json"
     if not path.exists():
         return None
-    summary: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    try:  # of an earlier version, it may lack keys that have defaults
+    try:  # of an earlier version, it may lack keys that have defaults; a damaged one is written again
+        summary: dict[str, Any] = json.loads(path.read_text("utf-8"))
         Origin.model_validate(summary["origin"]).refuse(origin, f"{directory}")
         return summary if PretrainConfig.model_validate(summary["config"]) == config else None
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         return None
 
 
@@ -52,8 +52,8 @@ def _summary(run: Training, validation: Record) -> dict[str, Any]:
         "parameters": run.parameters,
         "device": str(run.world.device),
         "processes": run.world.size,
-        "train_loss": updates[-1]["loss"],
-        "tokens_per_second": statistics.median(r["tokens_per_second"] for r in updates),
+        "train_loss": updates[-1]["loss"] if updates else None,  # metrics.jsonl was removed
+        "tokens_per_second": statistics.median(r["tokens_per_second"] for r in updates) if updates else None,
         "validation_loss": validation["loss"],
         "validation_bits_per_byte": validation["bits_per_byte"],
         "unigram_bits_per_byte": unigram_bits_per_byte(run.inputs, run.config),

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from pretrain.ladder_forecast import Curve, forecast_path, off_forecast, read_fo
 from pretrain.metrics import Metrics, Record, calm_and_spikes
 from pretrain.model import Decoder, parameter_count
 from pretrain.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
-from pretrain.parallel import World, joined, layout_of, spread
+from pretrain.parallel import World, joined, layout_of, spread, weight_norm
 from pretrain.resumption import newest_whole
 from pretrain.rollback import recent_spikes, roll_back
 from pretrain.spikes import Scores, SpikeWatch
@@ -211,13 +212,28 @@ class Training:
             self.batches.close()
             self.checkpoints.close()
             self.metrics.close()
-        summary = finish(self, validation)
+        with self._heeding():
+            summary = finish(self, validation)
         self.on_event({"kind": "end", **summary})
         return summary
 
     def _asked(self) -> int:
         """The signal that any process was asked to stop by, 0 for none; every process must call it."""
         return int(self.world.most(self.interruption.number))
+
+    @contextmanager
+    def _heeding(self) -> Iterator[None]:
+        """Raise StoppedError before a forward pass where asked to stop: schedulers wait half a minute."""
+
+        def heed(*forward: object) -> None:
+            if number := self._asked():
+                raise StoppedError(number, self.step)
+
+        hook = self.model.register_forward_pre_hook(heed, prepend=True)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def _update(self) -> None:
         started = time.perf_counter()
@@ -261,6 +277,8 @@ class Training:
         self.spiked += [record] if spike else []
 
     def _save(self) -> None:
+        if not math.isfinite(weight_norm(self.model)):  # the loss that said so would come with the next step
+            raise DivergedError(f"step {self.step}: the weights are no longer numbers: try a lower optimizer.lr")
         self.metrics.sync()
         reading, spikes = self.loader.reading, recent_spikes(self)
         state = State(
@@ -277,22 +295,15 @@ class Training:
         self.on_event({"kind": "checkpoint", "step": self.step})
 
     def _evaluate(self) -> Record:
-        """Scores of the validation rows; where asked to stop, not of all: schedulers wait half a minute."""
-
-        def heed(*forward: object) -> None:
-            if number := self._asked():
-                raise StoppedError(number, self.step)
-
-        hook = self.model.register_forward_pre_hook(heed, prepend=True)
+        """Scores of the validation rows."""
         try:
-            scores = evaluate(self.model, self.inputs, self.config, self.world)
+            with self._heeding():
+                scores = evaluate(self.model, self.inputs, self.config, self.world)
         except StoppedError:  # in all processes, before the same rows
             if self.checkpoints.newest != self.step:
                 self._save()
             self.checkpoints.finish()
             raise
-        finally:
-            hook.remove()
         above = None if self.forecast is None else off_forecast(self.forecast, self.step, scores["loss"])
         told = {} if above is None else {"above_forecast": above if math.isfinite(above) else None}
         self.record("evaluation", **scores, **told)

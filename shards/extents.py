@@ -22,14 +22,15 @@ Words = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True)
 class _Columns:
-    """A mapped file as bytes and as 32-bit words; of each record batch its first row, and where four columns begin:
-    the rows' offsets into the pieces, the pieces' starts and lengths, in words, and their kinds, in bytes.
+    """A mapped file as bytes and as 32-bit words; of each record batch its first row, where four columns begin, the
+    rows' offsets into the pieces, the pieces' starts and lengths, in words, and their kinds, in bytes; and how many
+    pieces it has.
     """
 
     first_row: Int64
     words: Words
     data: Bytes
-    begins: Int64  # [batches, 4]
+    begins: Int64  # [batches, 5]
 
 
 _COLUMNS: Final[WeakKeyDictionary[ShardFile, _Columns]] = WeakKeyDictionary()
@@ -71,11 +72,12 @@ def _columns(file: ShardFile) -> _Columns:
         mapped = file.mapped()
         data = mapped.tokens.view(np.uint8)
         words = data[: len(data) // 4 * 4].view(np.uint32)
-        begins = np.zeros((len(mapped.batches), 4), np.int64)
+        begins = np.zeros((len(mapped.batches), 5), np.int64)
         for row, batch in zip(begins, mapped.batches):
             lists = batch.column("pieces")
             pieces = lists.values
             row[0] = (lists.buffers()[1].address - data.ctypes.data) // 4 + lists.offset
+            row[4] = len(pieces)
             for i, (name, size) in enumerate((("start", 4), ("length", 4), ("kind", 1)), 1):
                 values = pieces.field(name)
                 if len(values):
@@ -90,6 +92,8 @@ def _extents(words: Words, data: Bytes, begins: Int64, nth: Int64, places: Int64
     count = 0
     for i in range(len(nth)):
         at = begins[i, 0] + nth[i]
+        if words[at] > words[at + 1] or words[at + 1] > begins[i, 4]:
+            return np.full((3, 1), -1)  # pieces that are not there
         count += int(words[at + 1]) - int(words[at])
     out = np.empty((3, count), np.int64)
     m = 0

@@ -1,5 +1,6 @@
 """Batches against the pieces that they were cut from."""
 
+import shutil
 import threading
 import time
 
@@ -14,7 +15,7 @@ from pretrain.device import precision_of
 from pretrain.model import Decoder
 from pretrain.optimizer import build_optimizers
 from pretrain.update import update
-from shards.format import FILL_IN_THE_MIDDLE, WHOLE, FillInTheMiddle, Header
+from shards.format import FILL_IN_THE_MIDDLE, WHOLE, FillInTheMiddle, Header, ShardError
 from shards.manifest import write_manifest
 from shards.reading import Reading
 from shards.write import write_shard
@@ -247,3 +248,16 @@ def test_rows_of_padding_are_harmless(config, corpus):
         assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
     assert found[0] == pytest.approx(found[1], rel=1e-5)
     assert found[2] == (0, 0)
+
+
+def test_a_token_outside_the_vocabulary_names_the_file(corpus, tmp_path):
+    shutil.copytree(corpus / "shards", tmp_path / "shards")
+    path = tmp_path / "shards" / "train-river-00000.arrow"
+    data = pa.py_buffer(path.read_bytes())
+    tokens = pa.ipc.open_file(data).get_batch(0).column("tokens").values.buffers()[1]
+    damaged = bytearray(data.to_pybytes())
+    damaged[tokens.address - data.address + 1] = 0xFF
+    path.write_bytes(damaged)
+    split = shards.read.open(tmp_path / "shards").split("train")
+    with pytest.raises(ShardError, match=r"train-river-00000\.arrow: row 0 holds token 65\d+ of a vocabulary of 320"):
+        read_batch(split, np.arange(len(split)))

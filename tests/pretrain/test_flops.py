@@ -5,6 +5,7 @@ import torch
 
 from pretrain.config import ModelConfig
 from pretrain.data import Batch
+from pretrain.devices import device_of
 from pretrain.flops import peak_flops, step_flops
 from pretrain.model import Decoder
 
@@ -54,3 +55,18 @@ def test_padding_costs_nothing():
 
 def test_a_processor_has_no_peak():
     assert peak_flops(torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "flops"),
+    [
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA H200 NVL", 835e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("GRID A100-10C", None),
+        ("NVIDIA L40S-12Q", None),
+    ],
+)
+def test_a_form_or_a_slice_is_not_taken_for_the_full_device(name, flops):
+    device = device_of(name)
+    assert (None if device is None else device.flops) == flops

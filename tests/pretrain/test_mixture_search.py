@@ -172,7 +172,7 @@ def test_other_proxies_in_the_same_place_are_refused(case, pretrain, monkeypatch
     other = write_page(tmp_path / "other.yaml", {**pretrain, "optimizer": {"lr": 2e-2}})
     status, _, err = search(monkeypatch, capfd, (other, case[1]), "--proxies", 4)
     assert status == 2
-    assert "proxy-000" in err
+    assert "out/mixture holds proxies of another search: move it away" in err
 
 
 def test_a_directory_without_shards_and_a_page_without_a_run_are_refused(case, tmp_path, monkeypatch, capfd) -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pretrain.cli import app
 from pretrain.config import ModelConfig, PretrainConfig, SampleConfig
-from pretrain.export import model_config, tokenizer_config, tokenizer_with_policy
+from pretrain.export import architecture, model_config, tokenizer_config, tokenizer_with_policy
 from pretrain.runs import SavedRun, open_run
 from pretrain.sample import generate
 from pretrain.train import run
@@ -148,6 +148,11 @@ def test_bfloat16_by_option(output, tmp_path):
     for name, parameter in open_run(output, "qwen3").model.named_parameters():
         assert torch.equal(weights[name], parameter.bfloat16())
     assert transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "half").dtype == torch.bfloat16
+
+
+def test_a_window_of_one_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"model\.sliding_window \(1\)"):
+        architecture(ModelConfig(sliding_window=1))
 
 
 def test_what_no_architecture_computes_is_refused_by_name(corpus, config, tmp_path):

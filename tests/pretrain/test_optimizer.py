@@ -260,3 +260,8 @@ def test_length_of_a_run():
     assert PretrainConfig(batch_tokens=100).reading(256).at(1) == (0, 1)
     with pytest.raises(ValueError, match="steps, epochs"):
         PretrainConfig(steps=1, epochs=1)
+
+
+@pytest.mark.parametrize(("steps", "decay"), [(2, None), (3, 0.1), (200, 0.002)])
+def test_wsd_ends_where_it_should_however_short_its_decay(steps, decay):
+    assert factors(steps, kind="wsd", warmup=0, decay=decay, final=0.0)[-1] == 0

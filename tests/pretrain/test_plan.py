@@ -334,3 +334,14 @@ def test_planning_imports_no_torch():
     )
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("tokens", [10**6, 10**7, 10**9])
+def test_cost_is_that_of_the_run_in_the_config(tokens):
+    plan = make_plan(ask(tokens={"web": tokens}, device="H100", price=2.0))
+    assert plan.flops == pytest.approx(6 * plan.shape_parameters * plan.shape_tokens)
+    assert plan.cost is not None
+    assert plan.cost.device_hours == pytest.approx(plan.flops / (989e12 * 0.4) / 3600)
+    assert plan.cost.total == pytest.approx(2 * plan.cost.device_hours)
+    assert plan.cost.mfu_with_attention < 1
+    assert not any("the budget" in warning for warning in plan.warnings)

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from pretrain_corpus import write_shards
+from pydantic import ValidationError
 
 from pretrain import checkpoint
 from pretrain.checkpoint import CheckpointError
+from pretrain.config import PretrainConfig
 from pretrain.data import Batch
 from pretrain.metrics import Metrics, read_metrics
 from pretrain.model import Decoder, Layer
@@ -293,3 +295,55 @@ def test_metrics_drop_what_will_happen_again(tmp_path):
 def test_batches_move_whole():
     batch = Batch(*(torch.zeros(1, 2, dtype=torch.int64) for _ in range(4)))
     assert isinstance(batch.to(torch.device("cpu")), Batch)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(corpus, config, tmp_path):
+    optimizer = config.optimizer.model_copy(update={"lr": 1e39})
+    schedule = config.schedule.model_copy(update={"warmup": 0})
+    with pytest.raises(DivergedError, match=r"step 1: the weights are no longer numbers.*there is no checkpoint yet"):
+        start(config.model_copy(update={"optimizer": optimizer, "schedule": schedule, "steps": 1}), corpus, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"origin": 3}'])
+def test_a_damaged_summary_is_written_again(finished, corpus, config, tmp_path, content):
+    shutil.copytree(finished[0].parent, tmp_path / "runs")
+    summary = tmp_path / "runs" / finished[0].name / "summary.json"
+    whole = json.loads(summary.read_text())
+    summary.write_text(content)
+    assert start(config, corpus, tmp_path)["validation_loss"] == whole["validation_loss"]
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"\xff\xfe"])
+def test_a_damaged_pointer_is_as_none(finished, corpus, config, tmp_path, content):
+    shutil.copytree(finished[0].parent, tmp_path / "runs")
+    checkpoints = tmp_path / "runs" / finished[0].name / "checkpoints"
+    newest = checkpoint.latest(checkpoints)
+    (checkpoints / checkpoint.LATEST).write_bytes(content)
+    assert checkpoint.latest(checkpoints) == newest
+    (tmp_path / "runs" / finished[0].name / "summary.json").unlink()
+    events = []
+    start(config, corpus, tmp_path, events.append)
+    assert not any(event["kind"] in ("damaged", "train") for event in events)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"epochs": math.inf},
+        {"epochs": 1e300},
+        {"tokens": 10**30},
+        {"optimizer": {"lr": math.inf}},
+        {"model": {"rope_theta": math.inf}},
+        {"model": {"hidden": 24 * 10**30}},
+        {"z_loss": math.inf},
+    ],
+)
+def test_numbers_that_no_run_can_have_are_refused(page):
+    with pytest.raises(ValidationError, match=r"finite number|less than or equal"):
+        PretrainConfig.model_validate(page)
+
+
+def test_a_power_of_ten_is_a_whole_number():
+    assert PretrainConfig.model_validate({"tokens": "2e9"}).tokens == 2_000_000_000
+    with pytest.raises(ValidationError, match="valid integer"):
+        PretrainConfig.model_validate({"tokens": "2.5"})

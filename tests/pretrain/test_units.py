@@ -14,7 +14,7 @@ def borders(tables: list, width: int) -> np.ndarray:
     pieces, rows = np.concatenate(tables), len(tables)
     offsets = np.cumsum([0, *map(len, tables)])
     words = np.concatenate([offsets, pieces["start"], pieces["length"]]).astype(np.uint32)
-    begins = np.tile([0, rows + 1, rows + 1 + len(pieces), 0], (rows, 1))
+    begins = np.tile([0, rows + 1, rows + 1 + len(pieces), 0, len(pieces)], (rows, 1))
     kinds = np.ascontiguousarray(pieces["kind"])
     found = _extents(words, kinds, begins, np.arange(rows), np.arange(rows), width)
     inputs, targets, documents, positions = np.empty((4, rows, width - 1), np.int64)

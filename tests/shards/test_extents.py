@@ -65,3 +65,16 @@ def test_a_piece_outside_its_row_is_refused(shard_set: Path, piece: tuple[int, i
     split = read.open(shard_set).split("train")
     with pytest.raises(ShardError, match=rf"{NAME}: a piece that is empty or lies outside its row"):
         extents(split, np.array(own_rows(split)))
+
+
+@pytest.mark.parametrize(("byte", "bit"), [(4, 6), (5, 7), (7, 6), (0, 6), (3, 5)])
+def test_damaged_offsets_of_rows_are_refused(shard_set: Path, byte: int, bit: int) -> None:
+    path = shard_set / NAME
+    data = pa.py_buffer(path.read_bytes())
+    offsets = pa.ipc.open_file(data).get_batch(0).column("pieces").buffers()[1]
+    damaged = bytearray(data.to_pybytes())
+    damaged[offsets.address - data.address + byte] ^= 1 << bit
+    path.write_bytes(damaged)
+    split = read.open(shard_set).split("train")
+    with pytest.raises(ShardError, match=NAME):
+        extents(split, np.array(own_rows(split)))
