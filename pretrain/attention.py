@@ -67,7 +67,7 @@ def _varlen(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, longest:
 @torch.compiler.disable  # shapes are in the data
 def _by_document(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, window: int | None) -> Tensor:
     """[T, heads, D], where T counts the tokens of all rows."""
-    # Neighbours of one length go together: cores share rows and heads among them, of an odd number of heads badly.
+    # One call for neighbours of one length: backward, a core takes whole heads of whole rows, and few leave cores idle.
     mixed, begin = [], 0
     for length, run in groupby(offsets.diff().tolist()):
         end = begin + length * len(list(run))

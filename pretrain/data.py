@@ -61,13 +61,13 @@ def read_batch(split: Split, rows: Int64) -> Batch:
     Raises ShardError, which names the file, for one that is damaged or holds a token outside the vocabulary.
     """
     tokens = split.rows(rows)
-    _known(split, rows, tokens)
+    _check_vocabulary(split, rows, tokens)
     batch = Batch(*(torch.empty(len(tokens), tokens.shape[1] - 1, dtype=torch.int64) for _ in Batch._fields))
     _fill(tokens, *extents(split, np.asarray(rows, np.int64)), *(tensor.numpy() for tensor in batch))
     return batch
 
 
-def _known(split: Split, rows: Int64, tokens: Tokens) -> None:
+def _check_vocabulary(split: Split, rows: Int64, tokens: Tokens) -> None:
     largest = tokens.max(axis=1, initial=0)
     if len(largest) and largest.max() >= (size := split.files[0].shared.vocabulary_size):
         file, row = split.locate(int(rows[largest.argmax()]))

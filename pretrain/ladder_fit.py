@@ -10,9 +10,9 @@ run is on leave one direction to extrapolate in. Runs on such a line, at the sam
 scale only (Qiu et al. 2025, arXiv 2507.02119), so the losses at each part have a law of their own.
 
 The fit is the most probable E, A and b for errors of `NOISE` in log L and the spreads below, which are wide: what the
-losses of five rungs leave open of E hardly matters over one decade of C. They are for rungs of at most some millions of
-parameters: given exact losses of Hoffmann's law, runs of 1e8 parameters and more, near their floor, are forecast 2 to
-3% too low.
+losses of five rungs leave open of E hardly matters over one decade of C. That ends where models
+come near their floor: given exact losses of the refit of Hoffmann's law, runs of 1e8 parameters and more are forecast 2
+to 3% too low.
 """
 
 from __future__ import annotations

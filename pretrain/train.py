@@ -91,7 +91,7 @@ class Training:
     on_event: OnEvent
     model: nn.Module  # as the processes share it
     optimizers: list[torch.optim.Optimizer]
-    summed: Loss
+    summed: Loss  # `summed_loss`, compiled where the config asks for it
     checkpoints: Checkpoints
     metrics: Metrics
     parameters: int

@@ -4,7 +4,9 @@ import functools
 import hashlib
 import json
 import math
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,11 @@ from pretrain import checkpoint
 from pretrain.checkpoint import CheckpointError
 from pretrain.config import PretrainConfig
 from pretrain.data import Batch
+from pretrain.interruption import StoppedError
 from pretrain.metrics import Metrics, read_metrics
 from pretrain.model import Decoder, Layer
 from pretrain.origin import MismatchError
+from pretrain.sample import write_samples
 from pretrain.train import run
 from pretrain.update import DivergedError, summed_loss
 from shards.read import open as shards_of
@@ -347,3 +351,32 @@ def test_a_power_of_ten_is_a_whole_number():
     assert PretrainConfig.model_validate({"tokens": "2e9"}).tokens == 2_000_000_000
     with pytest.raises(ValidationError, match="valid integer"):
         PretrainConfig.model_validate({"tokens": "2.5"})
+
+
+def test_a_run_that_is_asked_to_stop_while_it_writes_samples_stops(corpus, config, tmp_path, monkeypatch):
+    def signalled(model, *others):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return write_samples(model, *others)
+
+    monkeypatch.setattr("pretrain.summary.write_samples", signalled)
+    with pytest.raises(StoppedError, match=r"SIGTERM after step \d+, which is saved"):
+        start(config, corpus, tmp_path)
+    monkeypatch.undo()
+    events = []
+    assert start(config, corpus, tmp_path, events.append)["steps"]
+    assert not any(event["kind"] == "train" for event in events)
+
+
+def test_metrics_and_digests_of_another_form_are_damage(finished, corpus, config, tmp_path):
+    shutil.copytree(finished[0].parent, tmp_path / "runs")
+    directory = tmp_path / "runs" / finished[0].name
+    (directory / "summary.json").unlink()
+    (directory / "metrics.jsonl").write_text("[1]\n")
+    newest = checkpoint.latest(directory / "checkpoints")
+    (newest / checkpoint.DIGESTS).write_text("[]")
+    with pytest.raises(CheckpointError, match="holds no digests"):
+        checkpoint.verify(newest)
+    events = []
+    summary = start(config, corpus, tmp_path, events.append)
+    assert "damaged" in {event["kind"] for event in events}
+    assert summary["validation_loss"] == finished[1]["validation_loss"]
