@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ladder_case import write_case, write_page
@@ -18,6 +19,7 @@ from jobs import cli, whole
 from jobs.config import load
 from pretrain import ladder, train
 from pretrain.config import PretrainConfig
+from pretrain.failures import ResourceError
 from pretrain.inputs import open_inputs
 from pretrain.ladder_fit import NOISE, fit_law, leave_one_out
 from pretrain.ladder_forecast import Curve, forecast_path, off_forecast, read_forecast, write_forecast
@@ -352,3 +354,22 @@ def test_what_cannot_be_measured_is_refused(case, corpus, tmp_path, monkeypatch,
     bare = write_case(tmp_path / "bare", corpus / "tokenizer", splits=("train",))
     status, _, err = call(monkeypatch, capfd, page, bare)
     assert (status, "there are no held-out rows" in err) == (2, True)
+
+
+def test_a_run_too_short_for_a_curve_is_refused_before_a_rung_is_trained(case, monkeypatch, capfd) -> None:
+    page, output = case
+    told = yaml.safe_load(page.read_text())
+    told["pretrain"].update(steps=9, schedule={"warmup": 1})
+    page.write_text(yaml.safe_dump(told))
+    status, _, err = call(monkeypatch, capfd, page, output)
+    assert (status, "a run of 9 steps is too short for a curve: 10 at least" in err) == (2, True)
+    assert not (output / "ladder").exists()
+
+
+def test_memory_that_gives_out_is_one_line(case, monkeypatch, capfd) -> None:
+    def exhausted(*arguments):
+        raise ResourceError("out of memory: lower micro_batch")
+
+    monkeypatch.setattr(ladder, "run", exhausted)
+    status, _, err = call(monkeypatch, capfd, *case)
+    assert (status, err.strip()) == (1, "gristmill: pretrain: out of memory: lower micro_batch")

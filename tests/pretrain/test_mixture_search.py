@@ -59,7 +59,7 @@ def test_a_search_trains_its_proxies_goes_on_and_gives_weights_to_paste(case, mo
     with monkeypatch.context() as patch:
         patch.setattr(mixture, "run", counted)
         patch.setattr(sys, "argv", ["gristmill", "pretrain", "mixture", "--config", str(case[0]), "--output"])
-        sys.argv += [str(output), "--budget", "4000", "--proxies", "8", "--json"]
+        sys.argv += [str(output), "--budget", "4e3", "--proxies", "8", "--json"]
         with pytest.raises(RuntimeError):
             cli.main()
     first = {path: path.stat().st_mtime_ns for path in (output / "mixture").rglob("metrics.jsonl")}
