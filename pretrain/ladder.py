@@ -59,7 +59,8 @@ def climb(
     """Train the rungs in `output_dir`/ladder/NAME, and return and write the forecast of `config`'s run; JSON-ready.
 
     `loss`: forecast of the final validation loss, nats per token, with `error`, its standard deviation as a part of it:
-    what noise and the priors leave open, if the law holds; `curve`: see `Curve`; `law`: of the end of a run;
+    what noise and the priors leave open, if the law holds; `curve`: see `Curve`; `law`: of the end of a run, fitted
+    for tokens of `bytes_per_token`;
     `leave_one_out`: by how much the law of the others misses each rung; `parameters`, `tokens` and `compute` of the
     run, see `Size`; its `origin`; `rungs`. Raises ValueError where there are no held-out rows, what
     `ladder_rungs.rungs` and what `run` raise.
@@ -71,14 +72,15 @@ def climb(
     if steps < PARTS:
         raise ValueError(f"a run of {steps} steps is too short for a curve: {PARTS} at least")
     configs = rungs(config, header.vocabulary_size, header.context_length, steps, asked.rungs, asked.parameters)
-    losses = []
+    losses, bytes_per_token = [], 0.0
     path = forecast_path(output_dir, config.name)
     for rung in configs:
-        run(rung, shards_dir, tokenizer_dir, path.parent)
+        validation = run(rung, shards_dir, tokenizer_dir, path.parent)["validation"]
+        bytes_per_token = validation["bytes"] / validation["targets"]  # of the same rows for all
         losses.append(measured(path.parent / "runs" / rung.name))
         tell(f"{rung.name} of {asked.rungs}: {losses[-1][-1]:.4f} nats per token")
     sizes = [size_of(rung, inputs) for rung in configs]
-    found = forecast(sizes, np.array(losses), size_of(config, inputs), steps)
+    found = forecast(sizes, np.array(losses), size_of(config, inputs), steps, bytes_per_token)
     told = [
         {"name": rung.name, "lr": rung.optimizer.lr, **size._asdict(), "losses": list(curve)}
         for rung, size, curve in zip(configs, sizes, losses)
@@ -104,10 +106,10 @@ def size_of(config: PretrainConfig, inputs: Inputs) -> Size:
     return Size(parameters, tokens, FLOPS_PER_PARAMETER * parameters * worth)
 
 
-def forecast(sizes: list[Size], losses: Float, wanted: Size, steps: int) -> dict[str, Any]:
+def forecast(sizes: list[Size], losses: Float, wanted: Size, steps: int, bytes_per_token: float) -> dict[str, Any]:
     """The part of `climb` that trains nothing. `losses` [n, k]: of the rungs, at the parts of `measured`."""
     compute = np.array([size.compute for size in sizes])
-    laws = [fit_law(compute, part) for part in losses.T]
+    laws = [fit_law(compute, part, bytes_per_token) for part in losses.T]
     error = laws[-1].error(wanted.compute)
     curve = Curve(
         steps=tuple(max(1, round(steps * part / PARTS)) for part in range(FIRST, PARTS + 1)),
@@ -120,5 +122,6 @@ def forecast(sizes: list[Size], losses: Float, wanted: Size, steps: int) -> dict
         **wanted._asdict(),
         "curve": curve.model_dump(mode="json"),
         "law": laws[-1].facts(),
-        "leave_one_out": leave_one_out(compute, losses[:, -1]).tolist(),
+        "bytes_per_token": bytes_per_token,
+        "leave_one_out": leave_one_out(compute, losses[:, -1], bytes_per_token).tolist(),
     }

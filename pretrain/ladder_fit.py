@@ -9,10 +9,8 @@ D apart do not determine alpha and beta, and the shortest of them say little abo
 run is on leave one direction to extrapolate in. Runs on such a line, at the same part of their length, differ by a
 scale only (Qiu et al. 2025, arXiv 2507.02119), so the losses at each part have a law of their own.
 
-The fit is the most probable E, A and b for errors of `NOISE` in log L and the spreads below, which are wide: what the
-losses of five rungs leave open of E hardly matters over one decade of C. That ends where models
-come near their floor: given exact losses of the refit of Hoffmann's law, runs of 1e8 parameters and more are forecast 2
-to 3% too low.
+The fit is the most probable E, A and b for the errors and spreads below, which are wide: what the losses of five rungs
+leave open of E hardly matters over one decade of C. Smaller rungs are noisier, so a rung weighs as much as its compute.
 """
 
 from __future__ import annotations
@@ -29,10 +27,14 @@ from pretrain.laws import positive
 
 Float = npt.NDArray[np.float64]
 
-NOISE: Final = 5e-3  # of log L, from seed to seed and from shape to shape
+# Of log L, of the largest rung; of another sqrt(largest C / C) times that. Six seeds of benchmarks/ladder.py's rungs
+# differ by 0.2% where the models have 118,000 parameters, by 0.65% where they have 29,000 and a 17th of the compute.
+NOISE: Final = 3e-3
 # Of log b: between 0.050 without a floor (Kaplan et al. 2020), and half of the 0.28 to 0.37 that goes with a floor.
 EXPONENT: Final = (np.log(0.09), 0.5)
-FLOOR: Final = (np.log(0.3), 0.5)  # of log(E / least loss): models this small are far from it
+# Nats a byte that E is about, and the spread of log E: 1.82 a token (Besiroglu et al. 2024, arXiv 2404.10102), of
+# 10.5 TB in 2.34e12 tokens (Rae et al. 2021, arXiv 2112.11446: 300e9 tokens are 12.8% of MassiveText).
+FLOOR: Final = (1.82 * 2.34 / 10.5, 0.5)
 STARTS: Final = tuple(product((0.1, 0.3, 0.6), (0.05, 0.2)))  # E / least loss, b
 
 
@@ -62,8 +64,8 @@ class Law:
         return {"e": self.e, "a": self.a * self.unit**self.b, "b": self.b}
 
 
-def fit_law(compute: Float, losses: Float) -> Law:
-    """The law of runs of `compute` FLOPs [n] that ended at `losses` [n].
+def fit_law(compute: Float, losses: Float, bytes_per_token: float) -> Law:
+    """The law of runs of `compute` FLOPs [n] that ended at `losses` [n], of tokens of so many bytes.
 
     Raises ValueError for fewer than three runs, or what is not positive and finite.
     """
@@ -71,16 +73,18 @@ def fit_law(compute: Float, losses: Float) -> Law:
         raise ValueError(f"a law needs the losses of three runs or more, not of {len(losses)}")
     for number, found in enumerate(zip(compute.tolist(), losses.tolist())):
         positive(**{f"compute of run {number}": found[0], f"loss of run {number}": found[1]})
+    positive(bytes_per_token=bytes_per_token)
     unit, least = float(np.exp(np.log(compute).mean())), float(losses.min())
-    log = np.log(compute / unit)
+    log, noise = np.log(compute / unit), NOISE * np.sqrt(compute.max() / compute)
+    floor = np.log(FLOOR[0] * bytes_per_token / least)
 
     def residuals(p: Float) -> Float:
         guess = np.exp(p[0]) * least + np.exp(p[1] - np.exp(p[2]) * log)
-        prior = [(p[0] - FLOOR[0]) / FLOOR[1], (p[2] - EXPONENT[0]) / EXPONENT[1]]
-        return np.concatenate([(np.log(guess) - np.log(losses)) / NOISE, np.array(prior, np.float64)])
+        prior = [(p[0] - floor) / FLOOR[1], (p[2] - EXPONENT[0]) / EXPONENT[1]]
+        return np.concatenate([(np.log(guess) - np.log(losses)) / noise, np.array(prior, np.float64)])
 
-    def ended(floor: float, exponent: float) -> Any:
-        start = np.log([floor, float(losses.mean()) - floor * least, exponent])
+    def ended(part: float, exponent: float) -> Any:
+        start = np.log([part, float(losses.mean()) - part * least, exponent])
         return least_squares(residuals, start, max_nfev=1000)
 
     best = min((ended(*start) for start in STARTS), key=lambda found: float(found.cost))
@@ -90,10 +94,10 @@ def fit_law(compute: Float, losses: Float) -> Law:
     return Law(float(e * least), float(a), float(b), unit, excess * np.linalg.inv(best.jac.T @ best.jac))
 
 
-def leave_one_out(compute: Float, losses: Float) -> Float:
+def leave_one_out(compute: Float, losses: Float, bytes_per_token: float) -> Float:
     """By how much, as a part of it, each run's loss is missed by the law of the others, float64 [n]."""
     missed = []
     for held in range(len(losses)):
         rest = np.arange(len(losses)) != held
-        missed.append(fit_law(compute[rest], losses[rest]).loss(compute[held]) / losses[held] - 1)
+        missed.append(fit_law(compute[rest], losses[rest], bytes_per_token).loss(compute[held]) / losses[held] - 1)
     return np.array(missed)

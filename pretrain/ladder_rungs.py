@@ -18,10 +18,12 @@ FALL: Final = 2**-0.5  # parameters of a rung, of those of the one before; its t
 WIDTH: Final = 4  # widths are multiples of it
 HEAD: Final = 8  # dimensions of a head, at least
 BLOCKS: Final = 4  # at least, where the run has as many: rungs of a shallow run have its depth
-# Exponents of the best learning rate and batch in C = 6 N D (DeepSeek LLM, arXiv 2401.02954, equation 1). With the
-# run's own batch a short rung would end after so few steps that its loss says more about these than about its size.
-RATE: Final = -0.125
-BATCH: Final = 0.3271
+# Exponents of the best learning rate in parameters without embeddings and in tokens, and of the best batch in tokens
+# (Li et al. 2025, arXiv 2503.04715, equation 1). With the run's own a rung would end after few steps at a low rate, and
+# its loss would say more about these than about its size.
+RATE: Final = (-0.713, 0.307)
+BATCH: Final = 0.571
+STABLE: Final = 1e-2  # learning rate, from which on small models do not train reliably (Wortsman et al. 2023, figure 1)
 
 
 def rungs(
@@ -35,9 +37,9 @@ def rungs(
     if config.batch_changes or config.data.changes:
         name = "batch_changes" if config.batch_changes else "data.changes"
         raise ValueError(f"{name}: runs that change on the way cannot be forecast from shorter ones")
-    whole = count_parameters(config.model, vocabulary).all
+    whole = count_parameters(config.model, vocabulary)
     rows = max(1, config.batch_tokens // context)
-    largest = min(float(most), LARGEST * whole)
+    largest = min(float(most), LARGEST * whole.all)
     shapes = _shapes(config.model, vocabulary, most)
     if len(shapes) < count:
         raise ValueError(
@@ -49,23 +51,24 @@ def rungs(
         wanted = largest * FALL**number
         size = min(sizes[count - 1 - number :], key=lambda size: abs(size / wanted - 1))
         sizes = sizes[: sizes.index(size)]  # so many smaller ones are left as there are rungs to come
-        scale = size / whole
-        batch = max(1, round(rows * scale ** (2 * BATCH)))
+        scale = size / whole.all
+        batch = max(1, round(rows * scale**BATCH))
         each = max(1, round(steps * rows * scale / batch / PARTS))
-        found.append(_rung(config, f"rung-{number}", shapes[size], scale, batch * context, each, steps))
+        blocks = count_parameters(shapes[size], vocabulary).non_embedding / whole.non_embedding
+        rate = max(1.0, min(blocks ** RATE[0] * scale ** RATE[1], STABLE / config.optimizer.lr))
+        found.append(_rung(config, f"rung-{number}", shapes[size], rate, batch * context, each, steps))
     return found
 
 
 def _rung(
-    config: PretrainConfig, name: str, model: ModelConfig, scale: float, batch: int, each: int, steps: int
+    config: PretrainConfig, name: str, model: ModelConfig, rate: float, batch: int, each: int, steps: int
 ) -> PretrainConfig:
-    """A run of `scale` times the parameters and tokens, `PARTS` times `each` steps of `batch` tokens."""
+    """`PARTS` times `each` steps of `batch` tokens at `rate` times the learning rate."""
     warmup = round(config.schedule.warmup_of(steps) * each * PARTS / steps)
     optimizer = config.optimizer.model_dump()
-    factor = scale ** (2 * RATE)
-    optimizer["lr"] *= factor
+    optimizer["lr"] *= rate
     if optimizer["muon"] and optimizer["muon"]["lr"]:
-        optimizer["muon"]["lr"] *= factor
+        optimizer["muon"]["lr"] *= rate
     changes: dict[str, Any] = {
         "name": name,
         "model": model.model_dump(),
