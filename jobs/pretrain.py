@@ -22,7 +22,21 @@ from jobs.config import load
 from pipelines.errors import ConfigError, GristmillError
 from pipelines.ledger import Ledger
 from pipelines.run import output_of
+from pretrain.config import PretrainConfig
 from pretrain.view import live_view
+
+
+def asked_for(config_path: Path, output: str | None) -> tuple[PretrainConfig, Path]:
+    """The page's section `pretrain`, and the output directory. Raises ConfigError where one has no such section, the
+    other no shards.
+    """
+    config = load(config_path)
+    if config.pretrain is None:
+        raise ConfigError(f"{config_path}: there is no section `pretrain`")
+    directory = output_of(config, output)
+    if not (directory / "shards").is_dir():
+        raise ConfigError(f"there are no shards in {directory}")
+    return config.pretrain, directory
 
 
 def pretrain(config_path: Path, output: str | None) -> dict[str, Any]:
@@ -32,15 +46,12 @@ def pretrain(config_path: Path, output: str | None) -> dict[str, Any]:
     """
     from jobs.whole import train
 
-    config = load(config_path)
-    if config.pretrain is None:
-        raise ConfigError(f"{config_path}: there is no section `pretrain`")
-    directory = output_of(config, output)
+    config, directory = asked_for(config_path, output)
     if int(os.environ.get("RANK", "0")) > 0:  # the first process holds the lock for all
-        return train(config.pretrain, directory)
+        return train(config, directory)
     console = Console(stderr=True)
     with Ledger(directory) as ledger, live_view(console) if console.is_terminal else nullcontext() as on_event:
-        return train(config.pretrain, ledger.output, on_event)
+        return train(config, ledger.output, on_event)
 
 
 def main() -> None:

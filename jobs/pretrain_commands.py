@@ -108,18 +108,12 @@ def _targets(given: list[str]) -> dict[str, float]:
 
 def _locked(page: Path, output: str | None, work: Callable[[PretrainConfig, Path], dict[str, Any]]) -> dict[str, Any]:
     """Do `work` with the page's section `pretrain` and the output directory, which no other run may use meanwhile."""
-    from jobs.config import load
+    from jobs.pretrain import asked_for
     from pipelines.ledger import Ledger
-    from pipelines.run import output_of
 
-    config = load(page)
-    if config.pretrain is None:
-        raise ConfigError(f"{page}: there is no section `pretrain`")
-    directory = output_of(config, output)
-    if not (directory / "shards").is_dir():
-        raise ConfigError(f"there are no shards in {directory}")
+    config, directory = asked_for(page, output)
     with Ledger(directory) as ledger, _statuses():
-        return work(config.pretrain, ledger.output)
+        return work(config, ledger.output)
 
 
 @contextmanager

@@ -47,7 +47,8 @@ def documents_in(split: Split, rows: Int64) -> set[str]:
 def read_labels(directory: Path, by: str, documents: Collection[str]) -> dict[str, str]:
     """Labels of `documents` as far as there are any, by id, for `by` of a run's output directory.
 
-    Raises FileNotFoundError where the files are not there, ValueError where they are no such table.
+    Raises FileNotFoundError where the files are not there, ValueError where they are no such table, have none of the
+    documents, or different labels of one.
     """
     places = {"language": (directory / "signals" / "language", "code"), "source": (directory / "corpus", "source")}
     path, column = places.get(by, (Path(by), "label"))
@@ -60,5 +61,10 @@ def read_labels(directory: Path, by: str, documents: Collection[str]) -> dict[st
         found = table.to_table(["doc_id", column], filter=ds.field("doc_id").isin(sorted(documents)))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"--by {by}: {path} is no table of doc_id and {column}: {error}") from None
-    pairs = zip(found["doc_id"].to_pylist(), found[column].to_pylist())
-    return {document: str(label) for document, label in pairs if label is not None}
+    found, labels = found.drop_null(), dict[str, str]()
+    for document, label in zip(found["doc_id"].to_pylist(), map(str, found[column].to_pylist())):
+        if labels.setdefault(document, label) != label:
+            raise ValueError(f"--by {by}: {path} labels {document} as {labels[document]} and as {label}")
+    if documents and not labels:
+        raise ValueError(f"--by {by}: {path} has a label for none of the held-out documents")
+    return labels

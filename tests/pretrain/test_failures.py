@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from jobs import pretrain as job
 from jobs import whole
 from pipelines.errors import GristmillError
 from pretrain import checkpoint, evaluate
@@ -228,6 +229,31 @@ def test_a_loss_that_is_no_number(output, config, monkeypatch):
     assert said.endswith("the checkpoint of step 4 is intact")
     assert saved(config, output) == 4
     assert whole.train(config, output)["steps"] == 12
+
+
+def called(monkeypatch, capfd, page: Path, output: Path) -> tuple[int, str]:
+    """Exit status and stderr of jobs/pretrain.py."""
+    monkeypatch.setattr(sys, "argv", ["jobs/pretrain.py", "--config", str(page), "--output", str(output)])
+    with pytest.raises(SystemExit) as ended:
+        job.main()
+    return ended.value.code, capfd.readouterr().err
+
+
+def test_a_directory_without_shards_is_refused_and_not_made(config, tmp_path, monkeypatch, capfd):
+    page = tmp_path / "run.yaml"
+    page.write_text(yaml.safe_dump({"name": "a", "sources": [SOURCE], "pretrain": config.model_dump(mode="json")}))
+    status, said = called(monkeypatch, capfd, page, tmp_path / "typo")
+    assert (status, said) == (2, f"gristmill: there are no shards in {tmp_path / 'typo'}\n")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_key_that_interrupts_before_training_is_one_line(tmp_path, monkeypatch, capfd):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "pretrain", interrupted)
+    status, said = called(monkeypatch, capfd, tmp_path / "run.yaml", tmp_path)
+    assert (status, said) == (130, "gristmill: interrupted; the same command goes on from here\n")
 
 
 @pytest.mark.parametrize("program", ["jobs/pretrain.py", "gristmill"])

@@ -91,8 +91,13 @@ def test_the_command_line(corpus, config, tmp_path):
             assert theirs["bits_per_byte"] == pytest.approx(ours["bits_per_byte"])
     text = CliRunner().invoke(app, ["evaluate", str(tmp_path), "--by", "language"]).stdout
     assert "language deu: " in text
+    foreign, torn = tmp_path / "foreign.parquet", tmp_path / "torn.parquet"
+    pq.write_table(pa.table({"doc_id": ["0" * 32], "label": ["mine"]}), foreign)
+    pq.write_table(pa.table({"doc_id": mill * 2, "label": ["mine"] * len(mill) + ["yours"] * len(mill)}), torn)
     for by, message in (
         ("nowhere.parquet", "no Parquet files"),
+        (str(foreign), "has a label for none of the held-out documents"),
+        (str(torn), "as mine and as yours"),
         (str(languages / "0.parquet"), "no table of doc_id and label"),
     ):
         result = CliRunner().invoke(app, ["evaluate", str(tmp_path), "--by", by])

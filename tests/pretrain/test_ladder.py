@@ -263,6 +263,22 @@ def test_rungs_are_the_run_at_smaller_sizes(most) -> None:
     assert len({rung.name for rung in found}) == 5
 
 
+@pytest.mark.parametrize("lr", [1e-4, 1e-3, 8e-3, 2e-2])
+def test_smaller_runs_have_higher_rates_up_to_where_small_models_do_not_train_reliably(lr) -> None:
+    muon = {"lr": 3 * lr}
+    climbed = rungs(large(optimizer={"lr": lr, "muon": muon}), 4096, 256, 20_000, 5, 10**9)
+    found = [rung.optimizer for rung in climbed]
+    rates = [optimizer.lr for optimizer in found]
+    assert rates == sorted(rates)
+    assert lr <= rates[0] <= rates[-1] <= max(lr, STABLE)
+    assert (rates[-1] > lr) == (lr < STABLE)
+    assert [optimizer.muon.lr for optimizer in found] == pytest.approx([3 * rate for rate in rates])
+    if rates[0] < STABLE:
+        whole, largest = (count_parameters(config.model, 4096) for config in (large(), climbed[0]))
+        blocks, scale = largest.non_embedding / whole.non_embedding, largest.all / whole.all
+        assert rates[0] / lr == pytest.approx(blocks**-0.713 * scale**0.307)
+
+
 @pytest.mark.parametrize("hidden", range(24, 64, 8))
 def test_rungs_fall_where_there_are_hardly_enough_shapes(hidden) -> None:
     """Widths of rungs are multiples of four, from eight on."""
