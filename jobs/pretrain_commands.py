@@ -195,8 +195,8 @@ def _curve(found: dict[str, Any]) -> Table:
     from rich.table import Table
 
     curve = found["curve"]
-    table = Table("step", "validation loss", title="Forecast of the run", box=box.SIMPLE)
-    for step, loss in zip(curve["steps"], curve["losses"]):
-        table.add_row(f"{step:,}", f"{loss:.4f}")
-    table.caption = f"a loss more than {curve['tolerance']:.1%} above this is off the forecast"
+    table = Table("step", "validation loss", "off from", title="Forecast of the run", box=box.SIMPLE)
+    for step, loss, tolerance in zip(curve["steps"], curve["losses"], curve["tolerances"]):
+        table.add_row(f"{step:,}", f"{loss:.4f}", f"{tolerance:+.1%}")
+    table.caption = "off from: a run whose loss is further above this is off the forecast"
     return table

@@ -27,7 +27,7 @@ from pretrain.laws import positive
 
 Float = npt.NDArray[np.float64]
 
-# Of log L, of the largest rung; of another sqrt(largest C / C) times that. Six seeds of benchmarks/ladder.py's rungs
+# Of the largest rung's log L; smaller ones have sqrt(largest C / C) times that. Six seeds of benchmarks/ladder.py
 # differ by 0.2% where the models have 118,000 parameters, by 0.65% where they have 29,000 and a 17th of the compute.
 NOISE: Final = 3e-3
 # Of log b: between 0.050 without a floor (Kaplan et al. 2020), and half of the 0.28 to 0.37 that goes with a floor.
@@ -64,8 +64,10 @@ class Law:
         return {"e": self.e, "a": self.a * self.unit**self.b, "b": self.b}
 
 
-def fit_law(compute: Float, losses: Float, bytes_per_token: float) -> Law:
-    """The law of runs of `compute` FLOPs [n] that ended at `losses` [n], of tokens of so many bytes.
+def fit_law(compute: Float, losses: Float, bytes_per_token: float, noise: float = NOISE) -> Law:
+    """The law of runs of `compute` FLOPs [n] that came to `losses` [n], of tokens of so many bytes.
+
+    `noise`: standard deviation of log L of the largest; sqrt(largest C / C) times that for another.
 
     Raises ValueError for fewer than three runs, or what is not positive and finite.
     """
@@ -75,13 +77,13 @@ def fit_law(compute: Float, losses: Float, bytes_per_token: float) -> Law:
         positive(**{f"compute of run {number}": found[0], f"loss of run {number}": found[1]})
     positive(bytes_per_token=bytes_per_token)
     unit, least = float(np.exp(np.log(compute).mean())), float(losses.min())
-    log, noise = np.log(compute / unit), NOISE * np.sqrt(compute.max() / compute)
+    log, spread = np.log(compute / unit), noise * np.sqrt(compute.max() / compute)
     floor = np.log(FLOOR[0] * bytes_per_token / least)
 
     def residuals(p: Float) -> Float:
         guess = np.exp(p[0]) * least + np.exp(p[1] - np.exp(p[2]) * log)
         prior = [(p[0] - floor) / FLOOR[1], (p[2] - EXPONENT[0]) / EXPONENT[1]]
-        return np.concatenate([(np.log(guess) - np.log(losses)) / noise, np.array(prior, np.float64)])
+        return np.concatenate([(np.log(guess) - np.log(losses)) / spread, np.array(prior, np.float64)])
 
     def ended(part: float, exponent: float) -> Any:
         start = np.log([part, float(losses.mean()) - part * least, exponent])

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import Any, Final, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from pretrain.config import Frozen
@@ -24,32 +25,30 @@ FILE: Final = "forecast.json"
 class Curve(Frozen):
     """Expected validation losses, nats per token, after steps of one run; JSON-ready.
 
-    `tolerance`: by which part of it a loss may differ. Raises ValueError for steps that do not rise, losses that are
-    not positive, or not as many of both.
+    `tolerances`: by which part of it a loss may be above each. Raises ValueError for steps that do not rise, losses and
+    tolerances that are not positive, or not as many of each.
     """
 
     steps: tuple[int, ...] = Field(min_length=1)
     losses: tuple[float, ...]
-    tolerance: float = Field(gt=0)
+    tolerances: tuple[float, ...]
 
     @model_validator(mode="after")
     def _is_a_curve(self) -> Self:
-        if len(self.steps) != len(self.losses) or list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 1:
-            raise ValueError("a forecast has a loss for each of its steps, and these rise from 1 on")
-        if not all(loss > 0 and math.isfinite(loss) for loss in self.losses):
-            raise ValueError("the losses of a forecast must be positive and finite")
+        rises = list(self.steps) == sorted(set(self.steps)) and self.steps[0] >= 1
+        if not rises or not len(self.steps) == len(self.losses) == len(self.tolerances):
+            raise ValueError("a forecast has a loss and a tolerance for each of its steps, and these rise from 1 on")
+        if not all(number > 0 for number in (*self.losses, *self.tolerances)):
+            raise ValueError("the losses and tolerances of a forecast must be positive")
         return self
 
-    def at(self, step: int) -> float | None:
-        """The loss expected after `step` steps, linear in log step between those known; None outside them."""
+    def at(self, step: int) -> tuple[float, float] | None:
+        """Loss and tolerance after `step` steps, linear in log step between those known; None outside them."""
         if not self.steps[0] <= step <= self.steps[-1]:
             return None
-        right = next(i for i, known in enumerate(self.steps) if known >= step)
-        if self.steps[right] == step:
-            return self.losses[right]
-        before, after = self.steps[right - 1], self.steps[right]
-        part = math.log(step / before) / math.log(after / before)
-        return self.losses[right - 1] ** (1 - part) * self.losses[right] ** part
+        logs = np.log(self.steps)
+        loss = np.exp(np.interp(np.log(step), logs, np.log(self.losses)))
+        return float(loss), float(np.interp(np.log(step), logs, self.tolerances))
 
 
 def forecast_path(output_dir: Path, name: str) -> Path:
@@ -88,8 +87,9 @@ def off_forecast(curve: Curve, step: int, loss: float | None) -> float | None:
     None where the loss is as expected or lower, and for steps before and after the curve. A loss that is not a number,
     or None as `pretrain.evaluate` has it, is infinitely far off.
     """
-    expected = curve.at(step)
-    if expected is None:
+    found = curve.at(step)
+    if found is None:
         return None
+    expected, tolerance = found
     above = loss / expected - 1 if loss is not None and math.isfinite(loss) else math.inf
-    return above if above > curve.tolerance else None
+    return above if above > tolerance else None
