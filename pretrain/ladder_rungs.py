@@ -1,8 +1,8 @@
 """The small runs that a large one is forecast from: their shapes, lengths, batches and learning rates.
 
-Every rung is the run at a smaller scale: it has the run's own tokens per parameter and the parts of its schedule, and
-its batch and learning rate follow its size. The largest has a tenth of the run's compute, each next one half of that
-of the one before.
+Every rung is the run at a smaller scale: it has the run's own tokens per parameter, number of steps and schedule, and
+its learning rate follows its size. The largest has a tenth of the run's compute, each next one half of that of the one
+before.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ FALL: Final = 2**-0.5  # parameters of a rung, of those of the one before; its t
 WIDTH: Final = 4  # widths are multiples of it
 HEAD: Final = 8  # dimensions of a head, at least
 BLOCKS: Final = 4  # at least, where the run has as many: rungs of a shallow run have its depth
-# Exponents of the best learning rate in parameters without embeddings and in tokens, and of the best batch in tokens
-# (Li et al. 2025, arXiv 2503.04715, equation 1). With the run's own a rung would end after few steps at a low rate, and
-# its loss would say more about these than about its size.
+# Exponents of the best learning rate in parameters without embeddings and in tokens (Li et al. 2025, arXiv 2503.04715,
+# equation 1). The batch falls as the tokens do: a rung then takes as many steps as the run, and what any run does in its
+# first ones is the same part of each. With the best batch of that paper, D^0.571, rungs of a run with too large a batch
+# end before they have begun to learn.
 RATE: Final = (-0.713, 0.307)
-BATCH: Final = 0.571
 # Learning rate that no rung is raised above: at higher ones attention's logits grow (Wortsman et al. 2023, arXiv
 # 2309.14322). Two runs of benchmarks/ladder.py's 29,000 parameters at 0.018 differed by 3%, six at 0.0115 by 0.65%.
 STABLE: Final = 1e-2
@@ -54,7 +54,7 @@ def rungs(
         size = min(sizes[count - 1 - number :], key=lambda size: abs(size / wanted - 1))
         sizes = sizes[: sizes.index(size)]  # so many smaller ones are left as there are rungs to come
         scale = size / whole.all
-        batch = max(1, round(rows * scale**BATCH))
+        batch = max(1, round(rows * scale))
         each = max(1, round(steps * rows * scale / batch / PARTS))
         blocks = count_parameters(shapes[size], vocabulary).non_embedding / whole.non_embedding
         rate = max(1.0, min(blocks ** RATE[0] * scale ** RATE[1], STABLE / config.optimizer.lr))

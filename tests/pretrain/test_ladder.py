@@ -272,6 +272,9 @@ def test_rungs_are_the_run_at_smaller_sizes(most) -> None:
         assert rung.batch_tokens < config.batch_tokens
         assert rung.data == config.data
     assert len({rung.name for rung in found}) == 5
+    if most > whole:  # where a batch is more than a few rows, a rung has as many steps as the run
+        assert [rung.steps for rung in found] == pytest.approx([steps] * 5, rel=0.2)
+        assert found[0].steps == pytest.approx(steps, rel=0.05)
 
 
 @pytest.mark.parametrize("lr", [1e-4, 1e-3, 8e-3, 2e-2])
