@@ -10,7 +10,7 @@ run is on leave one direction to extrapolate in. Runs on such a line, at the sam
 scale only (Qiu et al. 2025, arXiv 2507.02119), so the losses at each part have a law of their own.
 
 The fit is the most probable E, A and b for the errors and spreads below, which are wide: what the losses of five rungs
-leave open of E hardly matters over one decade of C. Smaller rungs are noisier, so a rung weighs as much as its compute.
+leave open of E hardly matters over one decade of C. A rung weighs as much as its compute.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from pretrain.laws import positive
 
 Float = npt.NDArray[np.float64]
 
-# Of the largest rung's log L; smaller ones have sqrt(largest C / C) times that. Six seeds of benchmarks/ladder.py
-# differ by 0.2% where the models have 118,000 parameters, by 0.65% where they have 29,000 and a 17th of the compute.
+# Of the largest rung's log L, by its seed, its shape and the law itself; smaller rungs are less like the run and have
+# sqrt(largest C / C) times that. Seeds alone make 0.1 to 0.5%; with this, forecasts of nine runs were off by as much as
+# they said they would be (benchmarks/README.md).
 NOISE: Final = 3e-3
 # Of log b: between 0.050 without a floor (Kaplan et al. 2020), and half of the 0.28 to 0.37 that goes with a floor.
 EXPONENT: Final = (np.log(0.09), 0.5)

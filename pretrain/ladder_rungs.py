@@ -19,9 +19,9 @@ WIDTH: Final = 4  # widths are multiples of it
 HEAD: Final = 8  # dimensions of a head, at least
 BLOCKS: Final = 4  # at least, where the run has as many: rungs of a shallow run have its depth
 # Exponents of the best learning rate in parameters without embeddings and in tokens (Li et al. 2025, arXiv 2503.04715,
-# equation 1). The batch falls as the tokens do: a rung then takes as many steps as the run, and what any run does in its
-# first ones is the same part of each. With the best batch of that paper, D^0.571, rungs of a run with too large a batch
-# end before they have begun to learn.
+# equation 1). The batch falls as the tokens do: a rung then takes as many steps as the run, and what any run does in
+# its first ones is the same part of each. With the best batch of that paper, D^0.571, rungs of a run with too large a
+# batch end before they have begun to learn.
 RATE: Final = (-0.713, 0.307)
 # Learning rate that no rung is raised above: at higher ones attention's logits grow (Wortsman et al. 2023, arXiv
 # 2309.14322). Two runs of benchmarks/ladder.py's 29,000 parameters at 0.018 differed by 3%, six at 0.0115 by 0.65%.
