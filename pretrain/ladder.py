@@ -63,10 +63,9 @@ def climb(
 
     `loss`: forecast of the final validation loss, nats per token, with `error`, its standard deviation as a part of it:
     what noise and the priors leave open, if the law holds; `curve`: see `Curve`; `law`: of the end of a run, fitted
-    for tokens of `bytes_per_token`;
-    `leave_one_out`: by how much the law of the others misses each rung; `parameters`, `tokens` and `compute` of the
-    run, see `Size`; its `origin`; `rungs`. Raises ValueError where there are no held-out rows, what
-    `ladder_rungs.rungs` and what `run` raise.
+    for tokens of `bytes_per_token`; `leave_one_out`: by how much the law of the others misses each rung; `parameters`,
+    `tokens` and `compute` of the run, see `Size`; its `origin`; `rungs`. Raises ValueError where there are no held-out
+    rows or no text in them, what `ladder_rungs.rungs` and what `run` raise.
     """
     inputs = open_inputs(shards_dir, tokenizer_dir)
     if inputs.validation is None:
@@ -79,6 +78,8 @@ def climb(
     path = forecast_path(output_dir, config.name)
     for rung in configs:
         validation = run(rung, shards_dir, tokenizer_dir, path.parent)["validation"]
+        if not validation["bytes"]:
+            raise ValueError("the held-out rows have no text to measure the rungs on; see evaluation.rows")
         bytes_per_token = validation["bytes"] / validation["targets"]  # of the same rows for all
         losses.append(measured(path.parent / "runs" / rung.name))
         tell(f"{rung.name} of {asked.rungs}: {losses[-1][-1]:.4f} nats per token")

@@ -28,8 +28,8 @@ from pretrain.laws import positive
 Float = npt.NDArray[np.float64]
 
 # Of the largest rung's log L, by its seed, its shape and the law itself; smaller rungs are less like the run and have
-# sqrt(largest C / C) times that. Seeds alone make 0.1 to 0.5%; with this, forecasts of nine runs were off by as much as
-# they said they would be (benchmarks/README.md).
+# sqrt(largest C / C) times that. Seeds alone make 0.1 to 0.5%; with this, forecasts of eleven runs were off by as much
+# as they said they would be (benchmarks/README.md).
 NOISE: Final = 3e-3
 # Of log b: between 0.050 without a floor (Kaplan et al. 2020), and half of the 0.28 to 0.37 that goes with a floor.
 EXPONENT: Final = (np.log(0.09), 0.5)
@@ -69,7 +69,6 @@ def fit_law(compute: Float, losses: Float, bytes_per_token: float, noise: float 
     """The law of runs of `compute` FLOPs [n] that came to `losses` [n], of tokens of so many bytes.
 
     `noise`: standard deviation of log L of the largest; sqrt(largest C / C) times that for another.
-
     Raises ValueError for fewer than three runs, or what is not positive and finite.
     """
     if len(losses) < 3 or losses.shape != compute.shape:

@@ -131,6 +131,7 @@ def test_a_recorded_run_of_ten_times_the_compute_ends_within_two_percent_of_its_
     assert abs(error) < 2 * found["error"]
     assert measured[0, -1] / run["losses"][-1] - 1 > 0.1  # what is forecast is not what was seen already
     curve = Curve.model_validate(found["curve"])
+    assert curve.tolerances[0] > curve.tolerances[-1] >= 3 * found["error"]  # losses under way are noisier
     assert not any(off_forecast(curve, step, loss) for step, loss in zip(curve.steps, run["losses"]))
     assert off_forecast(curve, 1000, measured[0, -1])  # a run that does no better than the largest rung is off
 
@@ -408,6 +409,12 @@ def test_a_run_too_short_for_a_curve_is_refused_before_a_rung_is_trained(case, m
     status, _, err = call(monkeypatch, capfd, page, output)
     assert (status, "a run of 9 steps is too short for a curve: 10 at least" in err) == (2, True)
     assert not (output / "ladder").exists()
+
+
+def test_held_out_rows_without_text_are_refused(case, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(ladder, "run", lambda *arguments: {"validation": {"targets": 5, "bytes": 0}})
+    status, _, err = call(monkeypatch, capfd, *case)
+    assert (status, "the held-out rows have no text" in err) == (2, True)
 
 
 def test_memory_that_gives_out_is_one_line(case, monkeypatch, capfd) -> None:
