@@ -73,7 +73,10 @@ def read_forecast(path: Path, origin: Origin) -> Curve | None:
         found = json.loads(path.read_bytes())
         of, curve = Origin.model_validate(found["origin"]), Curve.model_validate(found["curve"])
     except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{path}: this is no forecast; `gristmill pretrain ladder` writes it again") from None
+        raise ValueError(
+            f"{path}: this is no forecast as this version writes them: move {path.parent} away, and run `gristmill "
+            "pretrain ladder` again for another one"
+        ) from None
     try:
         of.refuse(origin, str(path))  # a removal from the shards is no other origin
     except MismatchError:
