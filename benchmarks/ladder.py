@@ -6,7 +6,8 @@ parameter, which is then trained. `error` is how much the forecast is above the 
 `errors` the same along the curve; `stated_error` the standard deviation that the forecast was given with, `naive` the
 error of the guess that the run ends as the largest rung does. `compute_ratio` is 6 N D of the run over that of the
 largest rung, `rungs_share` all rungs' over the run's. What is trained stays in `--work`: the same command goes on
-there. The last line has the form of those in tests/pretrain/ladder_recorded.jsonl.
+there. The last line has the form of those in tests/pretrain/ladder_recorded.jsonl, any of which `--again NAME` trains
+again.
 """
 
 from __future__ import annotations
@@ -33,22 +34,24 @@ from pretrain.shape import count_parameters
 from pretrain.train import run
 from shards.manifest import MANIFEST
 
-VOCABULARY, CONTEXT, BATCH = 1024, 128, 4096  # tokens
+# Tokens; characters of a novel that are one document.
+SHARDS = {"vocabulary": 1024, "context": 128, "piece": 20_000}
+BATCH = 4096  # tokens
 RATIO = 20  # tokens of the run for each of its parameters: about the best use of compute (Hoffmann et al. 2022)
-PIECE = 20_000  # characters of a novel that are one document
+RECORDED = Path(__file__).parents[1] / "tests" / "pretrain" / "ladder_recorded.jsonl"
 
 
 def settings(layers: int, hidden: int, seed: int) -> PretrainConfig:
     """The run that is forecast."""
     heads = 2  # as many as the narrowest rung can have
     model = ModelConfig(layers=layers, hidden=hidden, heads=heads, kv_heads=heads, intermediate=round(hidden * 8 / 3))
-    each = RATIO * count_parameters(model, VOCABULARY).all // BATCH // PARTS
+    each = RATIO * count_parameters(model, SHARDS["vocabulary"]).all // BATCH // PARTS
     return PretrainConfig.model_validate(
         {
             "name": f"layers-{layers}-hidden-{hidden}-seed-{seed}",
             "model": model.model_dump(),
             "batch_tokens": BATCH,
-            "micro_batch": BATCH // CONTEXT,
+            "micro_batch": BATCH // SHARDS["context"],
             "steps": each * PARTS,
             "optimizer": {"lr": 4e-3},
             "schedule": {"kind": "cosine", "warmup": each * PARTS // 20, "final": 0.1},
@@ -69,7 +72,7 @@ def compared(config: PretrainConfig, work: Path) -> dict[str, Any]:
     run(config, shards, tokenizer, work)
     losses = np.array(measured(work / "runs" / config.name))
     curve, rungs = Curve.model_validate(found["curve"]), found["rungs"]
-    compute = [rung["compute"] for rung in rungs]
+    compute, inputs = [rung["compute"] for rung in rungs], open_inputs(shards, tokenizer)
     errors = np.array(curve.losses) / losses - 1
     return {
         "error": errors[-1],
@@ -79,7 +82,7 @@ def compared(config: PretrainConfig, work: Path) -> dict[str, Any]:
         "tolerances": np.round(curve.tolerances, 4).tolist(),
         "compute_ratio": found["compute"] / compute[0],
         "rungs_share": sum(compute) / found["compute"],
-        "epochs": found["tokens"] / (len(open_inputs(shards, tokenizer).train) * CONTEXT),
+        "epochs": found["tokens"] / (len(inputs.train) * inputs.header.context_length),
         "bytes_per_token": found["bytes_per_token"],
         "law": found["law"],
         "leave_one_out": found["leave_one_out"],
@@ -91,20 +94,27 @@ def compared(config: PretrainConfig, work: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    recorded = {line["name"]: line for line in map(json.loads, RECORDED.read_text("utf-8").splitlines())}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=5, help="of the run")
     parser.add_argument("--hidden", type=int, default=72, help="width of the run, a multiple of 8")
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--again", choices=recorded, help="a recorded run, with the shards and config that it had")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--work", type=Path, default=CACHE / "ladder", help="directory for shards and runs")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    if not (given.work / "shards" / MANIFEST).exists():
-        groups = packed.tokenized(packed.texts(PIECE), given.work / "tokenizer", VOCABULARY)
+    config, sizes = settings(given.layers, given.hidden, given.seed), SHARDS
+    if given.again:
+        found = recorded[given.again]
+        config, sizes = PretrainConfig.model_validate(found["config"]), found["shards"]
+    work = given.work / "-".join(f"{name}-{size}" for name, size in sizes.items())
+    if not (work / "shards" / MANIFEST).exists():
+        groups = packed.tokenized(packed.texts(sizes["piece"]), work / "tokenizer", sizes["vocabulary"])
         tables = {group: packed.numbered(lists) for group, lists in groups.items()}
-        packed.write(given.work / "shards", tables, given.work / "tokenizer", CONTEXT)
-    config = settings(given.layers, given.hidden, given.seed)
-    print(json.dumps({"name": config.name, "threads": given.threads, **compared(config, given.work)}))
+        packed.write(work / "shards", tables, work / "tokenizer", sizes["context"])
+    told = {"name": config.name, "threads": given.threads, "shards": sizes, "config": config.model_dump(mode="json")}
+    print(json.dumps({**told, **compared(config, work)}))
 
 
 if __name__ == "__main__":

@@ -118,22 +118,58 @@ def size(run: dict) -> ladder.Size:
     return ladder.Size(run["parameters"], run["tokens"], run["compute"])
 
 
+def forecast_again(told: dict) -> tuple[dict, float]:
+    """The forecast from a recorded ladder, and by which part of its run's loss it is off."""
+    measured = np.array([rung["losses"] for rung in told["rungs"]])
+    steps = told["config"]["steps"]
+    found = ladder.forecast(list(map(size, told["rungs"])), measured, size(told["run"]), steps, told["bytes_per_token"])
+    return found, found["loss"] / told["run"]["losses"][-1] - 1
+
+
 @pytest.mark.parametrize("told", recorded(), ids=lambda told: told["name"])
-def test_a_recorded_run_of_ten_times_the_compute_ends_within_two_percent_of_its_forecast(told) -> None:
-    rungs, run = told["rungs"], told["run"]
+def test_a_recorded_run_of_about_ten_times_the_compute_ends_within_two_percent_of_its_forecast(told) -> None:
+    rungs, run, steps = told["rungs"], told["run"], told["config"]["steps"]
     assert len(rungs) == 5
     assert max(rung["parameters"] for rung in rungs) <= 1_000_000
-    assert run["compute"] > 9 * max(rung["compute"] for rung in rungs)  # ten times, as near as widths allow
-    measured = np.array([rung["losses"] for rung in rungs])
-    found = ladder.forecast([size(rung) for rung in rungs], measured, size(run), 1000, told["bytes_per_token"])
-    error = found["loss"] / run["losses"][-1] - 1
+    assert run["compute"] > 7 * max(rung["compute"] for rung in rungs)  # ten times, as near as widths allow
+    found, error = forecast_again(told)
+    assert error == pytest.approx(told["error"], abs=1e-4)
     assert abs(error) < 0.02
     assert abs(error) < 2 * found["error"]
-    assert measured[0, -1] / run["losses"][-1] - 1 > 0.1  # what is forecast is not what was seen already
+    largest = rungs[0]["losses"][-1]
+    assert largest / run["losses"][-1] - 1 > 0.1  # what is forecast is not what was seen already
     curve = Curve.model_validate(found["curve"])
-    assert curve.tolerances[0] > curve.tolerances[-1] >= 3 * found["error"]  # losses under way are noisier
+    assert curve.tolerances[-1] >= 3 * found["error"]
     assert not any(off_forecast(curve, step, loss) for step, loss in zip(curve.steps, run["losses"]))
-    assert off_forecast(curve, 1000, measured[0, -1])  # a run that does no better than the largest rung is off
+    assert off_forecast(curve, steps, largest)  # a run that does no better than the largest rung is off
+
+
+def test_a_run_may_be_further_off_under_way_than_at_its_end() -> None:
+    """Losses are noisier while the learning rate is high."""
+    losses = np.outer(law(COMPUTE, 1.5, 0.1), np.linspace(1.2, 1.0, 8))
+    sizes = [ladder.Size(1, 1, compute) for compute in COMPUTE]
+    found = ladder.forecast(sizes, losses, ladder.Size(1, 1, TEN_TIMES), 1000, BYTES)
+    tolerances = found["curve"]["tolerances"]
+    assert tolerances == sorted(tolerances, reverse=True)
+    assert tolerances[0] > 1.3 * tolerances[-1]
+
+
+@pytest.mark.parametrize("told", recorded(), ids=lambda told: told["name"])
+def test_the_rungs_of_a_recorded_run_are_those_of_today(told) -> None:
+    config, shards = PretrainConfig.model_validate(told["config"]), told["shards"]
+    found = rungs(config, shards["vocabulary"], shards["context"], config.steps, 5, 1_000_000)
+    for rung, of in zip(found, told["rungs"], strict=True):
+        assert count_parameters(rung.model, shards["vocabulary"]).all == of["parameters"]
+        assert rung.steps * rung.batch_tokens == of["tokens"]
+        assert rung.optimizer.lr == pytest.approx(of["lr"])
+
+
+def test_recorded_forecasts_are_off_by_as_much_as_they_say() -> None:
+    found = [(error, forecast["error"]) for forecast, error in map(forecast_again, recorded())]
+    errors, stated = np.array(found).T
+    assert len(errors) == 11
+    assert np.sqrt((errors**2).mean()) < 0.01
+    assert 0.6 < np.sqrt(((errors / stated) ** 2).mean()) < 1.4
 
 
 CURVE = Curve(steps=(30, 60, 100), losses=(4.0, 3.0, 2.5), tolerances=(0.04, 0.02, 0.02))
