@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
-from pipelines.errors import ConfigError, GristmillError
-from shards.format import ShardError
+from pipelines.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -109,31 +107,12 @@ def _targets(given: list[str]) -> dict[str, float]:
 def _locked(page: Path, output: str | None, work: Callable[[PretrainConfig, Path], dict[str, Any]]) -> dict[str, Any]:
     """Do `work` with the page's section `pretrain` and the output directory, which no other run may use meanwhile."""
     from jobs.pretrain import asked_for
+    from jobs.whole import training_errors
     from pipelines.ledger import Ledger
 
     config, directory = asked_for(page, output)
-    with Ledger(directory) as ledger, _statuses():
+    with Ledger(directory) as ledger, training_errors():
         return work(config, ledger.output)
-
-
-@contextmanager
-def _statuses() -> Iterator[None]:
-    """What goes wrong in training, as an error with its exit status."""
-    from pretrain.checkpoint import CheckpointError
-    from pretrain.failures import ResourceError
-    from pretrain.interruption import StoppedError
-    from pretrain.update import DivergedError
-
-    try:
-        yield
-    except (CheckpointError, DivergedError, ResourceError, ShardError) as error:
-        raise GristmillError(f"pretrain: {error}") from error
-    except StoppedError as error:
-        stopped = GristmillError(f"pretrain: {error}")
-        stopped.status = error.status
-        raise stopped from error
-    except (ValueError, FileNotFoundError) as error:
-        raise ConfigError(f"pretrain: {error}") from error
 
 
 def _tell(name: str) -> Callable[[str], None]:

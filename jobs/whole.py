@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,13 +97,21 @@ def train(
     GristmillError where shards or checkpoints are damaged, memory or disk give out, or the loss is no number any more.
     """
     from pretrain import train as loop
+
+    with training_errors():
+        return loop.run(config, output / "shards", output / "tokenizer", output, on_event or _tell)
+
+
+@contextmanager
+def training_errors() -> Iterator[None]:
+    """What goes wrong in training, as an error with its exit status. Raises ConfigError and GristmillError."""
     from pretrain.checkpoint import CheckpointError
     from pretrain.failures import ResourceError
     from pretrain.interruption import StoppedError
     from pretrain.update import DivergedError
 
     try:
-        return loop.run(config, output / "shards", output / "tokenizer", output, on_event or _tell)
+        yield
     except (CheckpointError, DivergedError, ResourceError, ShardError) as error:
         raise GristmillError(f"pretrain: {error}") from error
     except StoppedError as error:
